@@ -1,0 +1,90 @@
+"""What a model's folder must offer; the engine knows models only through these.
+
+Every folder under models/ has the same files:
+
+    __init__.py   ADAPTER = "models.<name>.adapter:<Class>", KIND; imports nothing heavy
+    adapter.py    the class below; the model's libraries are imported in load() only
+    train.py      how the shipped weights were made (python -m models.<name>.train)
+    card.md       data, licence, training, figures
+    <weights>     what ships
+
+Players run one to a process (engine/player_host.py), single-threaded: every method is called from
+that process's main thread; none is real-time safe. Offline the same objects are stepped in turn.
+All frames are Timestamps of the audio device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from engine.stem import StemNote, StemRequest
+
+
+class AdapterError(Exception):
+    """Bad checkpoint or configuration: says what was found, where, and what to do."""
+
+
+class Adapter(Protocol):
+    """config: the player's or maker's own keys of the patch. checkpoint: None means the shipped one."""
+
+    def load(self, checkpoint: Path | None, rate: int, config: dict[str, Any]) -> None:
+        """Load and warm up. Raises AdapterError. May take seconds."""
+        ...
+
+
+class NotePlayer(Adapter, Protocol):
+    """Answers notes with notes (Notochord). Records are layout.NOTE."""
+
+    def feed(self, notes: np.ndarray) -> None:
+        """Hear notes that were played, in order of frame."""
+        ...
+
+    def step(self, t: int, horizon: int) -> np.ndarray:
+        """Return notes due before frame t + horizon that were not returned yet, frame >= t - late."""
+        ...
+
+    def release(self, t: int) -> np.ndarray:
+        """Offs for everything still sounding from this player, at frame t; forget what was pending."""
+        ...
+
+
+class TexturePlayer(Adapter, Protocol):
+    """Turns live audio into a texture (RAVE)."""
+
+    block: int  # frames per call of process()
+    latency: int  # frames: output for input at frame f is meant to sound at f + latency
+
+    def process(self, audio: np.ndarray, controls: np.ndarray) -> np.ndarray:
+        """audio float32 (block,), controls float32 (MAX_LATENTS,) in -1..1 -> float32 (2, block)."""
+        ...
+
+    def reset(self) -> None:
+        """Forget the streaming state."""
+        ...
+
+
+class Observer(Adapter, Protocol):
+    """Listens to live inputs (aubio). Returns layout.OBSERVATION records."""
+
+    hop: int
+
+    def observe(self, frame: int, audio: np.ndarray) -> np.ndarray:
+        """audio float32 (inputs, hop), its first sample at `frame` -> observations (maybe empty)."""
+        ...
+
+
+class StemMaker(Adapter, Protocol):
+    """Answers a request with notes; runs in a worker that may be killed."""
+
+    def generate(
+        self,
+        request: StemRequest,
+        progress: Callable[[float], None],
+        cancelled: Callable[[], bool],
+    ) -> list[StemNote]:
+        """Notes with 0 <= start < request.beats, start + duration <= request.beats. Raises AdapterError."""
+        ...

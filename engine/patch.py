@@ -1,0 +1,206 @@
+"""A patch: the music and, until rigs exist, the stage. Immutable, checked, complete.
+
+engine/patch_load.py reads these from YAML and names file, line and key of what is wrong. Children
+of the supervisor get the checked patch as JSON (to_json, from_json) from the shared folder, so all
+of them see one and the same.
+
+Gains are dB where the name ends in _db and linear nowhere; channels count from 1.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Sends = dict[str, float]  # bus or effect name -> dB
+
+BUSES = ("main", "cue", "click", "monitor1", "monitor2", "monitor3", "monitor4")
+EFFECTS = ("reverb", "delay")
+
+
+@dataclass(frozen=True)
+class Audio:
+    """device: a regular expression over sounddevice names, '' for the default. block: frames a
+    period, asked of the device (JACK decides itself)."""
+
+    device: str = ""
+    rate: int = 48000
+    block: int = 128
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Input strip; None leaves a stage out, and a strip without stages is bit-transparent."""
+
+    highpass_hz: float | None = None
+    gate_db: float | None = None
+    low_db: float | None = None
+    mid_db: float | None = None
+    high_db: float | None = None
+    compressor_db: float | None = None
+
+
+@dataclass(frozen=True)
+class Input:
+    """channel: device input (from 1), or a regular expression over port names, or None where
+    `stream` names a process that feeds it (the demo's performers). dry: whose dry path it is."""
+
+    channel: int | str | None = None
+    stream: str | None = None
+    trim_db: float = 0.0
+    dry: str = "segue"  # hardware | jack | segue
+    strip: Strip = field(default_factory=Strip)
+    to: Sends = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MidiIn:
+    """port: regular expression over MIDI input ports. voice: thru to this sampler voice."""
+
+    port: str = ""
+    voice: str | None = None
+    channel: int | None = None  # 1-16, None: all
+    transpose: int = 0
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A sampler voice: General MIDI program 0-127, or a drum kit."""
+
+    program: int = 0
+    bank: int = 0
+    drums: bool = False
+    gain_db: float = 0.0
+    to: Sends = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Player:
+    """A real-time model. listens: an input (texture) or a MIDI input (notes). voice, midi_out: where
+    its notes go. to: where its texture goes. config: the model's own keys."""
+
+    model: str = ""
+    listens: str = ""
+    voice: str | None = None
+    midi_out: str | None = None
+    checkpoint: str | None = None
+    to: Sends = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Role:
+    """What the pool keeps ready: `ahead` stems of this role. enter: grid of its entries."""
+
+    maker: str = "rules"
+    bars: int = 4
+    program: int = 0
+    density: float = 0.5
+    gain_db: float = 0.0
+    enter: str = "phrase"
+    ahead: int = 2
+    to: Sends = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A bus on device channels (from 1) or port-name patterns. limit: safety limiter (speakers)."""
+
+    channels: tuple[int | str, ...] = ()
+    limit: bool = True
+
+
+@dataclass(frozen=True)
+class Cv:
+    """One voltage. source: a voice. kind: pitch (1 V/octave, 0 V = C4) or gate. polarity: 1 or -1."""
+
+    channel: int | str = 0
+    source: str = ""
+    kind: str = "pitch"
+    volts_full_scale: float = 10.0
+    offset_volts: float = 0.0
+    polarity: int = 1
+    gate_volts: float = 5.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """source: internal, or listener (the tempo of the inputs named in `listen`)."""
+
+    bpm: float = 100.0
+    beats_per_bar: int = 4
+    bars_per_phrase: int = 4
+    key: int = 0
+    minor: bool = False
+    source: str = "internal"
+    listen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Surface:
+    """port: regular expression over MIDI ports. driver: mk3 or launchpad-py."""
+
+    kind: str = "launchpad"
+    port: str = "LPProMK3 MIDI"
+    driver: str = "mk3"
+
+
+@dataclass(frozen=True)
+class Patch:
+    name: str = "untitled"
+    soundfont: str | None = None
+    armed: bool = False  # True: stems may enter without a hand saying where the one is
+    audio: Audio = field(default_factory=Audio)
+    inputs: dict[str, Input] = field(default_factory=dict)
+    midi: dict[str, MidiIn] = field(default_factory=dict)
+    voices: dict[str, Voice] = field(default_factory=dict)
+    players: dict[str, Player] = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=dict)
+    outputs: dict[str, Output] = field(default_factory=dict)
+    cv: dict[str, Cv] = field(default_factory=dict)
+    clock: Clock = field(default_factory=Clock)
+    surfaces: dict[str, Surface] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> Patch:
+        """Read what to_json wrote; trusts it."""
+        d = json.loads(text)
+
+        def each(key: str, make: Any) -> dict[str, Any]:
+            return {name: make(v) for name, v in d[key].items()}
+
+        return Patch(
+            name=d["name"],
+            soundfont=d["soundfont"],
+            armed=d["armed"],
+            audio=Audio(**d["audio"]),
+            inputs=each("inputs", lambda v: Input(**{**v, "strip": Strip(**v["strip"])})),
+            midi=each("midi", lambda v: MidiIn(**v)),
+            voices=each("voices", lambda v: Voice(**v)),
+            players=each("players", lambda v: Player(**v)),
+            roles=each("roles", lambda v: Role(**v)),
+            outputs=each(
+                "outputs", lambda v: Output(channels=tuple(v["channels"]), limit=v["limit"])
+            ),
+            cv=each("cv", lambda v: Cv(**v)),
+            clock=Clock(**{**d["clock"], "listen": tuple(d["clock"]["listen"])}),
+            surfaces=each("surfaces", lambda v: Surface(**v)),
+        )
+
+
+def source_names(patch: Patch) -> list[str]:
+    """Every mixer source in the order of its index in commands, reports and meters: inputs, sampler
+    voices, textures (players with `to`), stem roles, then effect returns and the click."""
+    return [
+        *(f"input.{n}" for n in patch.inputs),
+        *(f"voice.{n}" for n in patch.voices),
+        *(f"texture.{n}" for n, p in patch.players.items() if p.to),
+        *(f"stems.{n}" for n in patch.roles),
+        *(f"effect.{n}" for n in EFFECTS),
+        "click",
+    ]
