@@ -1,0 +1,196 @@
+"""A private JACK server with the dummy driver, for tests and benchmarks.
+
+    with JackServer(inputs=4, outputs=8) as server:
+        subprocess.Popen([...], env=server.env)
+        server.connect("segue:out_1", "witness:in_1")
+
+Every server has a name of its own, so any number (JACK's limit is 8 a machine) run side by side.
+Not thread-safe; start it from the main thread (the server dies with the thread that started it).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+START_SECONDS = 10.0
+STOP_SECONDS = 5.0
+POLL_SECONDS = 0.02
+
+_numbers = itertools.count(1)
+
+
+class JackError(RuntimeError):
+    """The server, a port or a JACK tool is missing or refused; says what to do."""
+
+
+def need_tool(name: str, package: str) -> str:
+    """Return the path of a program, or raise JackError naming the Debian package that holds it."""
+    path = shutil.which(name)
+    if path is None:
+        raise JackError(f"{name} not found on PATH; install Debian's {package}")
+    return path
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> bool:
+    """Poll until true() or the time is over; returns whether it became true."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+class JackServer:
+    """jackd -R -d dummy. rate: Hz. block: frames a period. inputs, outputs: system ports."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        rate: int = 48000,
+        block: int = 128,
+        inputs: int = 2,
+        outputs: int = 2,
+    ) -> None:
+        self.name = name or f"segue-{os.getpid()}-{next(_numbers)}"
+        self.rate = rate
+        self.block = block
+        self.inputs = inputs
+        self.outputs = outputs
+        self.process: subprocess.Popen[bytes] | None = None
+        self._log = Path(tempfile.mkdtemp(prefix="segue-jackd-")) / "jackd.log"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """This process's environment with JACK_DEFAULT_SERVER set; clients start no server."""
+        return {**os.environ, "JACK_DEFAULT_SERVER": self.name, "JACK_NO_START_SERVER": "1"}
+
+    @property
+    def pid(self) -> int:
+        """The server's process id. Raises JackError when it does not run."""
+        if self.process is None or self.process.poll() is not None:
+            raise JackError(f"JACK server {self.name} is not running; {self.log_tail()}")
+        return self.process.pid
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def log_tail(self) -> str:
+        """The last lines the server wrote."""
+        try:
+            lines = self._log.read_text(errors="replace").splitlines()[-6:]
+        except FileNotFoundError:
+            return "it wrote nothing"
+        return "it wrote: " + " | ".join(lines)
+
+    def start(self) -> JackServer:
+        """Start and wait until clients are served. Raises JackError after 10 s."""
+        if self.running:
+            raise JackError(f"JACK server {self.name} runs already")
+        command = [
+            *([setpriv, "--pdeathsig", "TERM"] if (setpriv := shutil.which("setpriv")) else []),
+            need_tool("jackd", "jackd2"),
+            *("-R", "-n", self.name, "-d", "dummy", "-r", str(self.rate), "-p", str(self.block)),
+            *("-C", str(self.inputs), "-P", str(self.outputs)),
+        ]
+        self._log.parent.mkdir(exist_ok=True)
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        expected = self.inputs + self.outputs
+        ready = wait_until(lambda: not self.running or len(self.ports()) >= expected, START_SECONDS)
+        if not ready or not self.running:
+            tail = self.log_tail()
+            self.stop()
+            raise JackError(f"JACK server {self.name} did not start; {tail}")
+        return self
+
+    def stop(self) -> None:
+        """End the server by its process id (SIGTERM, then SIGKILL after 5 s) and remove its log."""
+        if self.process is not None:
+            if self.process.poll() is None:
+                self.process.terminate()
+                try:
+                    self.process.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    self.process.kill()
+                    self.process.wait()
+            self.process = None
+        shutil.rmtree(self._log.parent, ignore_errors=True)
+
+    def kill(self) -> None:
+        """SIGKILL and reap: what a crash of the sound server looks like to its clients."""
+        os.kill(self.pid, signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Start again under the same name; kills the server first when it still runs."""
+        if self.running:
+            self.kill()
+        self.process = None
+        self.start()
+
+    def _tool(self, tool: str, *args: str) -> subprocess.CompletedProcess[str]:
+        command = [need_tool(tool, "jackd2"), "-s", self.name, *args]
+        return subprocess.run(
+            command, capture_output=True, text=True, env=self.env, timeout=10, check=False
+        )
+
+    def ports(self) -> list[str]:
+        """Names of all ports; empty when the server does not answer."""
+        done = self._tool("jack_lsp")
+        return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
+
+    def connections(self) -> set[tuple[str, str]]:
+        """Pairs of connected ports, each in both orders."""
+        pairs: set[tuple[str, str]] = set()
+        port = ""
+        for line in self._tool("jack_lsp", "-c").stdout.split("\n"):
+            if line.startswith("   "):
+                pairs.add((port, line.strip()))
+                pairs.add((line.strip(), port))
+            else:
+                port = line.strip()
+        return pairs
+
+    def wait_ports(self, *names: str, seconds: float = START_SECONDS) -> None:
+        """Wait until all these ports exist. Raises JackError naming those that do not."""
+        wanted = set(names)
+        if not wait_until(lambda: wanted <= set(self.ports()), seconds):
+            missing = sorted(wanted - set(self.ports()))
+            raise JackError(f"JACK server {self.name}: no port {', '.join(missing)} in {seconds} s")
+
+    def connect(self, source: str, destination: str) -> None:
+        """Connect two ports; no error when they are connected already. Raises JackError."""
+        if (source, destination) not in self.connections():
+            done = self._tool("jack_connect", source, destination)
+            if (source, destination) not in self.connections():
+                raise JackError(f"cannot connect {source} to {destination}: {done.stderr.strip()}")
+
+    def disconnect(self, source: str, destination: str) -> None:
+        """Disconnect two ports; no error when they are not connected."""
+        self._tool("jack_disconnect", source, destination)
+
+    def __enter__(self) -> JackServer:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()

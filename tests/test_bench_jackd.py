@@ -1,0 +1,55 @@
+"""Risk: a test server that lingers, that collides with another, or whose death is not a death."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from engine.bench.jackd import JackError, JackServer, need_tool
+
+pytestmark = pytest.mark.jack
+
+
+def test_two_servers_live_side_by_side_and_leave_nothing() -> None:
+    with JackServer(inputs=1, outputs=3) as first, JackServer(inputs=2, outputs=2) as second:
+        assert first.name != second.name
+        assert first.ports() == [
+            "system:capture_1",
+            *(f"system:playback_{n}" for n in (1, 2, 3)),
+        ]
+        first.connect("system:capture_1", "system:playback_3")
+        first.connect("system:capture_1", "system:playback_3")
+        assert ("system:capture_1", "system:playback_3") in first.connections()
+        assert second.connections() == set()
+        first.disconnect("system:capture_1", "system:playback_3")
+        assert first.connections() == set()
+        pids = [first.pid, second.pid]
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_killed_server_comes_back_under_its_name() -> None:
+    with JackServer() as server:
+        before = server.pid
+        server.kill()
+        assert not server.running
+        assert server.ports() == []
+        with pytest.raises(JackError, match="not running"):
+            _ = server.pid
+        server.restart()
+        assert server.pid != before
+        assert "system:playback_2" in server.ports()
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(JackError, match="install Debian's nothing-like-it"):
+        need_tool("no-such-program", "nothing-like-it")
+    with JackServer() as server:
+        with pytest.raises(JackError, match="ghost:in_1"):
+            server.connect("system:capture_1", "ghost:in_1")
+        with pytest.raises(JackError, match="no port ghost:out_1"):
+            server.wait_ports("system:capture_1", "ghost:out_1", seconds=0.0)
+        with pytest.raises(JackError, match="runs already"):
+            server.start()
