@@ -75,17 +75,26 @@ class Timeline:
         return float(self.beats_per_bar * self.bars_per_phrase)
 
     def next_boundary(self, frame: Timestamp, boundary: Boundary) -> Timestamp:
-        """The first frame at or after `frame` that lies on the boundary's grid."""
+        """The first frame at or after `frame` that lies on the boundary's grid.
+
+        A grid point lies on the frame frame_at() gives it, so a boundary's own frame is its own
+        next boundary even where the exact point falls up to half a frame before it.
+        """
         grid = self.beats_of(boundary)
         if grid == 0.0:
             return frame
-        k = math.ceil(self.beat_at(frame) / grid - 1e-9)
+        k = math.floor(self.beat_at(frame) / grid)
         at = self.frame_at(k * grid)
-        return at if at >= frame else self.frame_at((k + 1) * grid)
+        while at < frame:
+            k += 1
+            at = self.frame_at(k * grid)
+        return at
 
     def bar_at(self, frame: Timestamp) -> int:
-        """The bar (0-based, may be negative) that a frame lies in."""
-        return math.floor(self.beat_at(frame) / self.beats_per_bar + 1e-9)
+        """The bar (0-based, may be negative) that a frame lies in: from frame_at() of its first
+        beat to the frame before the next bar's."""
+        k = math.floor(self.beat_at(frame) / self.beats_per_bar)
+        return k + 1 if self.frame_at((k + 1) * self.beats_per_bar) <= frame else k
 
     def at(self, frame: Timestamp) -> Timeline:
         """The same line, anchored at another frame."""
