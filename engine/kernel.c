@@ -1,0 +1,334 @@
+/* The kernel: what adds, and what recurs. Python decides, C adds. Built without contraction of
+ * multiply-adds (see pyproject.toml), so that results do not depend on how loops are cut. */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernel.h"
+
+
+#define SEG_RING_DATA 192
+#define BLOCK 128
+
+static uint64_t load_acquire(const uint64_t *p) {
+  return atomic_load_explicit((const _Atomic uint64_t *)p, memory_order_acquire);
+}
+
+static void store_release(uint64_t *p, uint64_t v) {
+  atomic_store_explicit((_Atomic uint64_t *)p, v, memory_order_release);
+}
+
+/* ---- sections: one writer, any readers (a sequence lock) ---- */
+
+void seg_publish(uint64_t *sequence, void *dst, const void *src, uint64_t size) {
+  /* A writer killed in the middle leaves an odd number; rounding up from it keeps the protocol. */
+  uint64_t s = (load_acquire(sequence) | 1) ;
+  atomic_store_explicit((_Atomic uint64_t *)sequence, s, memory_order_relaxed);
+  atomic_thread_fence(memory_order_release);
+  memcpy(dst, src, size);
+  store_release(sequence, s + 1);
+}
+
+/* 1: dst holds a whole snapshot. 0: the writer was at work (or died at it). */
+int seg_observe(const uint64_t *sequence, const void *src, void *dst, uint64_t size) {
+  for (int i = 0; i < 64; i++) {
+    uint64_t a = load_acquire(sequence);
+    if (a & 1) continue;
+    memcpy(dst, src, size);
+    atomic_thread_fence(memory_order_acquire);
+    if (atomic_load_explicit((const _Atomic uint64_t *)sequence, memory_order_relaxed) == a)
+      return a != 0;
+  }
+  return 0;
+}
+
+/* ---- rings ---- */
+
+static char *slot(const seg_ring *r, uint64_t index) {
+  return (char *)r + SEG_RING_DATA + (index & (r->capacity - 1)) * (uint64_t)r->record_size;
+}
+
+/* Indices come from another process, which may have been killed: never trust their difference. */
+static uint64_t filled(uint64_t write, uint64_t read, uint32_t capacity) {
+  uint64_t d = write - read;
+  return d > capacity ? 0 : d;
+}
+
+uint32_t seg_ring_count(const seg_ring *r) {
+  return (uint32_t)filled(load_acquire(&r->write), load_acquire(&r->read), r->capacity);
+}
+
+uint32_t seg_ring_push(seg_ring *r, const void *records, uint32_t count) {
+  uint64_t w = r->write;
+  uint64_t room = r->capacity - filled(w, load_acquire(&r->read), r->capacity);
+  uint32_t k = count < room ? count : (uint32_t)room;
+  for (uint32_t i = 0; i < k; i++)
+    memcpy(slot(r, w + i), (const char *)records + (uint64_t)i * r->record_size, r->record_size);
+  store_release(&r->write, w + k);
+  r->dropped += count - k;
+  return k;
+}
+
+uint32_t seg_ring_pop(seg_ring *r, void *records, uint32_t count) {
+  uint64_t rd = r->read;
+  uint64_t have = filled(load_acquire(&r->write), rd, r->capacity);
+  uint32_t k = count < have ? count : (uint32_t)have;
+  for (uint32_t i = 0; i < k; i++)
+    memcpy((char *)records + (uint64_t)i * r->record_size, slot(r, rd + i), r->record_size);
+  store_release(&r->read, rd + k);
+  return k;
+}
+
+void seg_ring_clear(seg_ring *r) { store_release(&r->read, load_acquire(&r->write)); }
+
+/* ---- audio through rings: records of {frame, count, epoch, float data[channels][BLOCK]} ---- */
+
+typedef struct {
+  int64_t frame;
+  int32_t count;
+  uint32_t epoch;
+  float data[];
+} audio_record;
+
+/* Write n frames as records; returns frames that found no room. */
+int64_t seg_tap(seg_ring *r, const float *planes, int64_t stride, int channels, int64_t t, int n) {
+  for (int done = 0; done < n;) {
+    int k = n - done < BLOCK ? n - done : BLOCK;
+    uint64_t w = r->write;
+    if (filled(w, load_acquire(&r->read), r->capacity) == r->capacity) {
+      r->dropped++;
+      return n - done;
+    }
+    audio_record *a = (audio_record *)slot(r, w);
+    a->frame = t + done;
+    a->count = k;
+    a->epoch = r->epoch;
+    for (int c = 0; c < channels; c++)
+      memcpy(a->data + c * BLOCK, planes + c * stride + done, sizeof(float) * (size_t)k);
+    store_release(&r->write, w + 1);
+    done += k;
+  }
+  return 0;
+}
+
+#define STREAM_HOLD 0.99        /* decay of the held sample, a frame */
+#define STREAM_FADE (1.0 / 256) /* coming in again, a frame */
+
+/* Frames [t, t+n) of a stream whose records are stamped with the frame they are meant for. Missing
+ * frames decay from the last value, present ones fade in; returns how many were missing. */
+int64_t seg_stream_read(seg_ring *r, seg_stream *s, int channels, float *planes, int64_t stride,
+                        int64_t t, int n) {
+  int64_t missing = 0;
+  uint64_t rd = r->read;
+  uint64_t have = filled(load_acquire(&r->write), rd, r->capacity);
+  for (int i = 0; i < n; i++) {
+    const audio_record *a = 0;
+    int64_t at = 0;
+    while (have) {
+      a = (const audio_record *)slot(r, rd);
+      at = t + i - a->frame;
+      if (at >= 0 && at < a->count && at < BLOCK) break;
+      if (at < 0 && at > -(int64_t)r->capacity * BLOCK) { /* not yet due */
+        a = 0;
+        break;
+      }
+      a = 0;
+      rd++;
+      have--;
+    }
+    if (a && a->epoch != s->epoch) {
+      s->epoch = a->epoch;
+      s->fade = 0;
+    }
+    if (a)
+      s->fade = s->fade + STREAM_FADE < 1 ? s->fade + STREAM_FADE : 1;
+    else {
+      s->fade = 0;
+      missing++;
+    }
+    for (int c = 0; c < channels; c++) {
+      double hold = c < 2 ? s->last[c] * STREAM_HOLD : 0;
+      if (fabs(hold) < 1e-9) hold = 0;
+      double x = a ? a->data[c * BLOCK + at] : 0;
+      double y = s->fade == 1 ? x : x * s->fade + hold * (1 - s->fade);
+      if (!isfinite(y)) y = 0;
+      if (c < 2) s->last[c] = y;
+      planes[c * stride + i] = (float)y;
+    }
+  }
+  store_release(&r->read, rd);
+  s->missing += (uint64_t)missing;
+  return missing;
+}
+
+/* ---- mixing ---- */
+
+double seg_ramp_at(const seg_ramp *p, int64_t f) {
+  if (f >= p->f1) return p->g1;
+  if (f <= p->f0) return p->g0;
+  return p->g0 + (p->g1 - p->g0) * ((double)(f - p->f0) / (double)(p->f1 - p->f0));
+}
+
+void seg_mix(const seg_job *jobs, int count, int64_t t, int n) {
+  for (int j = 0; j < count; j++) {
+    const float *restrict x = jobs[j].src;
+    float *restrict y = jobs[j].dst;
+    const seg_ramp *p = jobs[j].ramp;
+    if (t >= p->f1) {
+      float g = (float)p->g1;
+      if (g == 0) continue;
+      for (int i = 0; i < n; i++) y[i] += g * x[i];
+    } else {
+      for (int i = 0; i < n; i++) y[i] += (float)seg_ramp_at(p, t + i) * x[i];
+    }
+  }
+}
+
+void seg_gain(float *x, int64_t t, int n, const seg_ramp *p) {
+  if (t >= p->f1 && p->g1 == 1) return;
+  for (int i = 0; i < n; i++) x[i] *= (float)seg_ramp_at(p, t + i);
+}
+
+/* First frame of loop k, and the loop that frame `rel` (>= 0) lies in. */
+static int64_t loop_start(double loop, int64_t k) { return (int64_t)llround((double)k * loop); }
+
+static int64_t loop_of(double loop, int64_t rel) {
+  int64_t k = (int64_t)((double)rel / loop);
+  while (k > 0 && loop_start(loop, k) > rel) k--;
+  while (loop_start(loop, k + 1) <= rel) k++;
+  return k;
+}
+
+void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_size, float *roles,
+               int64_t stride, int64_t t, int n, uint32_t *started, uint32_t *ended) {
+  for (int s = 0; s < count; s++) {
+    seg_stem *m = &stems[s];
+    if (!m->state) continue;
+    if (m->length < 1 || m->offset < 0 || m->offset + 2 * m->length > arena_size) {
+      m->state = 0;
+      *ended |= 1u << s;
+      continue;
+    }
+    int64_t end = m->stop + m->fade;
+    if (m->loop < 1 && m->start + m->length < end) end = m->start + m->length;
+    int64_t a = m->start > t ? m->start : t;
+    int64_t b = end < t + n ? end : t + n;
+    if (m->state == 1 && m->start < t + n) {
+      m->state = 2;
+      *started |= 1u << s;
+    }
+    float *left = roles + 2 * m->role * stride - t;
+    float *right = left + stride;
+    const float *x = arena + m->offset;
+    for (int64_t f = a; f < b;) {
+      int64_t rel = f - m->start, base = 0, until = b;
+      if (m->loop >= 1) {
+        int64_t k = loop_of(m->loop, rel);
+        base = loop_start(m->loop, k);
+        int64_t next = m->start + loop_start(m->loop, k + 1);
+        if (next < until) until = next;
+      }
+      for (; f < until; f++) {
+        int64_t p = f - m->start - base;
+        if (p >= m->length) p -= m->length; /* a loop of ceil(L) frames: its last frame */
+        double g = m->gain;
+        if (f >= m->stop) g *= 1.0 - (double)(f - m->stop + 1) / (double)(m->fade + 1);
+        left[f] += (float)g * x[p];
+        right[f] += (float)g * x[p + m->length];
+      }
+    }
+    if (end <= t + n) {
+      m->state = 0;
+      *ended |= 1u << s;
+    }
+  }
+}
+
+/* Zero-latency peak limiter: down at once, up by `release` a frame, transparent while at rest. */
+void seg_limit(float *left, float *right, int n, seg_limiter_state *s, double threshold,
+               double release) {
+  float ceiling = (float)threshold;
+  for (int i = 0; i < n; i++) {
+    double peak = fmax(fabs(left[i]), fabs(right[i]));
+    s->gain += (1 - s->gain) * release;
+    if (1 - s->gain < 1e-5) s->gain = 1;
+    if (peak * s->gain > threshold) s->gain = threshold / peak;
+    if (s->gain == 1) continue;
+    s->active++;
+    left[i] = fminf(fmaxf((float)(left[i] * s->gain), -ceiling), ceiling);
+    right[i] = fminf(fmaxf((float)(right[i] * s->gain), -ceiling), ceiling);
+  }
+}
+
+/* Replace NaN and infinity by a decay from the last good value; returns how many there were. */
+int64_t seg_guard(float *x, int n) {
+  int64_t bad = 0;
+  float hold = 0;
+  for (int i = 0; i < n; i++) {
+    uint32_t bits;
+    memcpy(&bits, &x[i], 4);
+    if ((bits & 0x7f800000u) == 0x7f800000u) {
+      bad++;
+      hold *= 0.97f;
+      x[i] = hold;
+    } else
+      hold = x[i];
+  }
+  return bad;
+}
+
+void seg_peaks(const float *const *buffers, int count, int n, float decay, float *peaks) {
+  for (int b = 0; b < count; b++) {
+    float p = peaks[b] * decay;
+    for (int i = 0; i < n; i++) p = fmaxf(p, fabsf(buffers[b][i]));
+    peaks[b] = p;
+  }
+}
+
+/* ---- device channels ---- */
+
+void seg_gather(const float *in, int channels, int channel, int n, float gain, float *x) {
+  for (int i = 0; i < n; i++) x[i] = gain * in[(int64_t)i * channels + channel];
+}
+
+void seg_scatter(float *out, int channels, int channel, int n, const float *x) {
+  for (int i = 0; i < n; i++) out[(int64_t)i * channels + channel] = x[i];
+}
+
+void seg_scatter_mono(float *out, int channels, int channel, int n, const float *l, const float *r) {
+  for (int i = 0; i < n; i++) out[(int64_t)i * channels + channel] = 0.5f * (l[i] + r[i]);
+}
+
+void seg_split(const float *stereo, int n, float *left, float *right) {
+  for (int i = 0; i < n; i++) {
+    left[i] = stereo[2 * i];
+    right[i] = stereo[2 * i + 1];
+  }
+}
+
+/* ---- control voltage ---- */
+
+/* Ask for a voltage from a frame on; edges are kept in order. 0: too many waiting. */
+int seg_cv_edge(seg_cv *cv, int64_t frame, double volts) {
+  if (cv->count >= 16) return 0;
+  int i = cv->count++;
+  for (; i > 0 && cv->frames[i - 1] > frame; i--) {
+    cv->frames[i] = cv->frames[i - 1];
+    cv->volts[i] = cv->volts[i - 1];
+  }
+  cv->frames[i] = frame;
+  cv->volts[i] = volts;
+  return 1;
+}
+
+void seg_cv_render(seg_cv *cv, int64_t t, int n, double scale, double offset, float *x) {
+  int e = 0;
+  for (int i = 0; i < n; i++) {
+    while (e < cv->count && cv->frames[e] <= t + i) cv->value = cv->volts[e++];
+    x[i] = (float)((cv->value + offset) * scale);
+  }
+  cv->count -= e;
+  memmove(cv->frames, cv->frames + e, sizeof(int64_t) * (size_t)cv->count);
+  memmove(cv->volts, cv->volts + e, sizeof(double) * (size_t)cv->count);
+}

@@ -1,0 +1,99 @@
+/* The kernel's interface, read by the C compiler and by cffi alike (engine/kernel.py): plain
+ * declarations only. NumPy mirrors of the structs stand in engine/state.py.
+ *
+ * Every function here is real-time safe: no lock, no allocation, no system call. All gains, steps
+ * and recursions are functions of the absolute frame, so the block size changes no sample. */
+
+/* Shared-memory ring, single producer, single consumer. Data follows at SEG_RING_DATA bytes. */
+typedef struct {
+  uint64_t magic;
+  uint32_t record_size;
+  uint32_t capacity; /* a power of two */
+  uint32_t epoch;    /* raised by each new producer */
+  uint32_t pad0;
+  uint64_t dropped; /* records the producer could not store */
+  uint64_t pad1[4];
+  uint64_t write; /* producer's */
+  uint64_t pad2[7];
+  uint64_t read; /* consumer's */
+  uint64_t pad3[7];
+} seg_ring;
+
+/* Linear from g0 at frame f0 to g1 at frame f1, constant outside. */
+typedef struct {
+  int64_t f0;
+  int64_t f1;
+  double g0;
+  double g1;
+} seg_ramp;
+
+/* dst += ramp * src. */
+typedef struct {
+  const float *src;
+  float *dst;
+  const seg_ramp *ramp;
+} seg_job;
+
+typedef struct {
+  int64_t start;   /* frame of the first sample */
+  int64_t stop;    /* the fade-out begins here */
+  int64_t offset;  /* in the arena, in floats: left channel; right follows after `length` */
+  int64_t length;  /* frames stored */
+  double loop;     /* exact loop length in frames; 0: once */
+  double gain;
+  int64_t fade;    /* frames of the fade-out */
+  uint32_t id;
+  int32_t role;
+  int32_t state;   /* 0 free, 1 waiting for start, 2 sounding */
+  int32_t pad;
+} seg_stem;
+
+typedef struct {
+  double gain;     /* the limiter's present gain */
+  uint64_t active; /* frames with gain below 1 */
+} seg_limiter_state;
+
+typedef struct {
+  double last[2]; /* held while frames are missing, decays */
+  double fade;    /* 0..1: how far the stream has come in */
+  uint64_t missing;
+  uint32_t epoch;
+  uint32_t pad;
+} seg_stream;
+
+typedef struct {
+  double value; /* volts now */
+  int64_t frames[16];
+  double volts[16];
+  int32_t count;
+  int32_t pad;
+} seg_cv;
+
+void seg_publish(uint64_t *sequence, void *dst, const void *src, uint64_t size);
+int seg_observe(const uint64_t *sequence, const void *src, void *dst, uint64_t size);
+
+uint32_t seg_ring_push(seg_ring *ring, const void *records, uint32_t count);
+uint32_t seg_ring_pop(seg_ring *ring, void *records, uint32_t count);
+uint32_t seg_ring_count(const seg_ring *ring);
+void seg_ring_clear(seg_ring *ring);
+
+int64_t seg_tap(seg_ring *ring, const float *planes, int64_t stride, int channels, int64_t t, int n);
+int64_t seg_stream_read(seg_ring *ring, seg_stream *stream, int channels, float *planes,
+                        int64_t stride, int64_t t, int n);
+
+void seg_mix(const seg_job *jobs, int count, int64_t t, int n);
+void seg_gain(float *x, int64_t t, int n, const seg_ramp *ramp);
+double seg_ramp_at(const seg_ramp *ramp, int64_t frame);
+void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_size, float *roles,
+               int64_t stride, int64_t t, int n, uint32_t *started, uint32_t *ended);
+void seg_limit(float *left, float *right, int n, seg_limiter_state *state, double threshold,
+               double release);
+int64_t seg_guard(float *x, int n);
+void seg_peaks(const float *const *buffers, int count, int n, float decay, float *peaks);
+void seg_gather(const float *interleaved, int channels, int channel, int n, float gain, float *x);
+void seg_scatter(float *interleaved, int channels, int channel, int n, const float *x);
+void seg_scatter_mono(float *interleaved, int channels, int channel, int n, const float *left,
+                      const float *right);
+void seg_split(const float *stereo, int n, float *left, float *right);
+int seg_cv_edge(seg_cv *cv, int64_t frame, double volts);
+void seg_cv_render(seg_cv *cv, int64_t t, int n, double scale, double offset, float *x);

@@ -1,0 +1,101 @@
+"""The audio process's state: one flat record, so that a snapshot is one copy.
+
+STATE mirrors the kernel's structs (engine/kernel.h) field by field; the engine works in place on an
+instance of it and the audio process copies it to shared memory each block. A successor starts from
+that copy. Single writer: the audio process.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.kernel import ffi
+from engine.layout import MAX_STEMS, MAX_VOICES
+
+MAX_SOURCES = 48
+MAX_BUSES = 16
+MAX_CV = 16
+MAX_STREAMS = 16
+FOREVER = 2**62
+
+RAMP = np.dtype([("f0", "<i8"), ("f1", "<i8"), ("g0", "<f8"), ("g1", "<f8")])
+STEM = np.dtype(
+    [
+        ("start", "<i8"),
+        ("stop", "<i8"),
+        ("offset", "<i8"),
+        ("length", "<i8"),
+        ("loop", "<f8"),
+        ("gain", "<f8"),
+        ("fade", "<i8"),
+        ("id", "<u4"),
+        ("role", "<i4"),
+        ("state", "<i4"),
+        ("pad", "<i4"),
+    ]
+)
+LIMITER = np.dtype([("gain", "<f8"), ("active", "<u8")])
+STREAM = np.dtype(
+    [("last", "<f8", (2,)), ("fade", "<f8"), ("missing", "<u8"), ("epoch", "<u4"), ("pad", "<u4")]
+)
+CV = np.dtype(
+    [
+        ("value", "<f8"),
+        ("frames", "<i8", (16,)),
+        ("volts", "<f8", (16,)),
+        ("count", "<i4"),
+        ("pad", "<i4"),
+    ]
+)
+TIMELINE = np.dtype(
+    [
+        ("frame", "<i8"),
+        ("beat", "<f8"),
+        ("bpm", "<f8"),
+        ("rate", "<f8"),
+        ("confidence", "<f8"),
+        ("beats_per_bar", "<i4"),
+        ("bars_per_phrase", "<i4"),
+    ]
+)
+STATE = np.dtype(
+    [
+        ("t", "<i8"),  # the next block's first frame
+        ("mono_ns", "<i8"),  # CLOCK_MONOTONIC when the last block began
+        ("frame_offset", "<i8"),  # Timestamp minus the sound server's own frame count
+        ("patch", "<u8"),  # which performance this is; another's snapshot is not resumed
+        ("gains", RAMP, (MAX_SOURCES, MAX_BUSES)),
+        ("master", RAMP),
+        ("ai", RAMP),  # 1, or 0 under DRY
+        ("fade", RAMP),  # of everything that leaves: start and stop without a click
+        ("stems", STEM, (MAX_STEMS,)),
+        ("limiters", LIMITER, (MAX_BUSES,)),
+        ("streams", STREAM, (MAX_STREAMS,)),
+        ("cv", CV, (MAX_CV,)),
+        ("timeline", TIMELINE),
+        ("notes", "u1", (MAX_VOICES, 128)),  # velocity of what sounds
+        ("dry", "u1"),
+        ("click", "u1"),
+        ("panic", "<i8"),  # frame at which a panic's fade is over, or 0
+    ],
+    align=True,
+)
+
+for _name, _dtype in (
+    ("seg_ramp", RAMP),
+    ("seg_stem", STEM),
+    ("seg_limiter_state", LIMITER),
+    ("seg_stream", STREAM),
+    ("seg_cv", CV),
+):
+    if ffi.sizeof(_name) != _dtype.itemsize:
+        raise ImportError(f"{_name} is {ffi.sizeof(_name)} bytes in C, {_dtype.itemsize} in NumPy")
+
+
+def fresh() -> np.ndarray:
+    """A state of shape (1,): everything silent, master and fade at unity."""
+    state = np.zeros(1, STATE)
+    for name in ("master", "ai", "fade"):
+        state[0][name]["g0"] = state[0][name]["g1"] = 1.0
+    state[0]["limiters"]["gain"] = 1.0
+    return state
