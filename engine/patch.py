@@ -56,12 +56,18 @@ class Input:
 
 @dataclass(frozen=True)
 class MidiIn:
-    """port: regular expression over MIDI input ports. voice: thru to this sampler voice."""
+    """port: regular expression over MIDI input ports. voice: thru to this sampler voice.
+
+    dry_cc, master_cc: controllers that toggle DRY (67: the left foot-switch) and set the master
+    level; None leaves the controller to the voice.
+    """
 
     port: str = ""
     voice: str | None = None
     channel: int | None = None  # 1-16, None: all
     transpose: int = 0
+    dry_cc: int | None = 67
+    master_cc: int | None = None
 
 
 @dataclass(frozen=True)
