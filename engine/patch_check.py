@@ -1,0 +1,177 @@
+"""What no single value can tell: references, routes, channels and files of a patch.
+
+`check` notes faults with the reader, at keys where nothing was wrong so far. Nothing of a model is
+imported: a model is known when the table passed in names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from engine.patch import Patch, Player
+from engine.patch_read import Reader, suggest
+from engine.patch_yaml import describe
+
+PERFORMER = "performer"  # the stream that the demo's performers feed
+
+
+def check(patch: Patch, reader: Reader, folder: Path, models: Collection[str]) -> None:
+    """Note every fault between the parts of `patch`; paths are relative to `folder`."""
+    found = (
+        *_inputs(patch),
+        *_midi(patch),
+        *_players(patch, models),
+        *_roles(patch, models),
+        *_clock(patch),
+        *_channels(patch),
+        *_cv(patch),
+        *_circles(patch),
+        *_files(patch, folder),
+    )
+    for key, what, expected in found:
+        if not reader.faulty(key):
+            reader.note(reader.line_of(key), key, what, expected)
+
+
+Fault = tuple[str, str, str]  # key, found, expected
+
+
+def _inputs(patch: Patch) -> Iterator[Fault]:
+    for name, given in patch.inputs.items():
+        key = f"inputs.{name}"
+        if given.channel is None and given.stream is None:
+            yield f"{key}.channel", "nothing", "a channel, or a stream that feeds this input"
+        elif given.channel is not None and given.stream is not None:
+            yield f"{key}.stream", "a stream beside a channel", "one of the two"
+        streams = (PERFORMER, *(n for n, p in patch.players.items() if p.to))
+        if given.stream is not None and given.stream not in streams:
+            yield f"{key}.stream", describe(given.stream), suggest(given.stream, streams)
+
+
+def _midi(patch: Patch) -> Iterator[Fault]:
+    for name, given in patch.midi.items():
+        yield from _voice(patch, f"midi.{name}.voice", given.voice)
+
+
+def _voice(patch: Patch, key: str, voice: str | None) -> Iterator[Fault]:
+    if voice is not None and voice not in patch.voices:
+        yield key, describe(voice), "a voice: " + suggest(voice, patch.voices)
+
+
+def _model(key: str, model: str, models: Collection[str]) -> Iterator[Fault]:
+    if model not in models:
+        yield key, describe(model), "a model: " + suggest(model, sorted(models))
+
+
+def _players(patch: Patch, models: Collection[str]) -> Iterator[Fault]:
+    for name, player in patch.players.items():
+        key = f"players.{name}"
+        yield from _model(f"{key}.model", player.model, models)
+        yield from _voice(patch, f"{key}.voice", player.voice)
+        yield from _listens(patch, f"{key}.listens", player)
+        if player.voice is None and player.midi_out is None and not player.to:
+            yield f"{key}.to", "nowhere for it to sound", "voice or midi_out (notes), to (texture)"
+
+
+def _listens(patch: Patch, key: str, player: Player) -> Iterator[Fault]:
+    audio, midi = player.listens in patch.inputs, player.listens in patch.midi
+    if audio and midi:
+        yield key, f"{describe(player.listens)}, an input and a MIDI input", "a name of only one"
+    elif not audio and not midi:
+        names = (*patch.inputs, *patch.midi)
+        wanted = "an input or a MIDI input: " + suggest(player.listens, names)
+        yield key, describe(player.listens), wanted
+
+
+def _roles(patch: Patch, models: Collection[str]) -> Iterator[Fault]:
+    for name, role in patch.roles.items():
+        yield from _model(f"roles.{name}.maker", role.maker, models)
+
+
+def _clock(patch: Patch) -> Iterator[Fault]:
+    for index, name in enumerate(patch.clock.listen):
+        if name not in patch.inputs:
+            key = f"clock.listen[{index}]"
+            yield key, describe(name), "an input: " + suggest(name, patch.inputs)
+    if patch.clock.source == "listener" and not patch.clock.listen:
+        yield (
+            "clock.listen",
+            "nothing to listen to",
+            "a list of inputs, as clock.source is listener",
+        )
+
+
+def _channels(patch: Patch) -> Iterator[Fault]:
+    """A channel carries one bus: two on one would add up unseen, and past the limiter."""
+    if not patch.outputs:
+        yield "outputs", "no output", "at least one, such as main: {channels: [1, 2]}"
+    taken: dict[int | str, str] = {}
+    for name, output in patch.outputs.items():
+        for index, channel in enumerate(output.channels):
+            key = f"outputs.{name}.channels[{index}]"
+            if channel in taken:
+                yield key, f"channel {channel} again (also {taken[channel]})", "each channel once"
+            taken.setdefault(channel, key)
+
+
+def _cv(patch: Patch) -> Iterator[Fault]:
+    speakers = {c: name for name, output in patch.outputs.items() for c in output.channels}
+    taken: dict[int | str, str] = {}
+    for name, cv in patch.cv.items():
+        key = f"cv.{name}.channel"
+        yield from _voice(patch, f"cv.{name}.source", cv.source)
+        if cv.channel in speakers:
+            found = f"channel {cv.channel}, which outputs.{speakers[cv.channel]} sends to a speaker"
+            yield key, found, "a channel of its own: a control voltage can destroy a speaker"
+        elif cv.channel in taken:
+            yield key, f"channel {cv.channel} again (also {taken[cv.channel]})", "each channel once"
+        taken.setdefault(cv.channel, key)
+
+
+def _circles(patch: Patch) -> Iterator[Fault]:
+    """An input fed by a player that, through whatever chain of inputs, listens to that input."""
+    for start in patch.inputs:
+        chain, at = [start], start
+        while True:
+            player = patch.inputs[at].stream
+            heard = patch.players[player].listens if player in patch.players else None
+            if player is None or heard is None or heard not in patch.inputs:
+                break
+            chain += [player, heard]
+            if heard == start:
+                route = " <- ".join(chain)
+                yield f"inputs.{start}.stream", f"a circle ({route})", "a route that ends"
+                break
+            if heard in chain[:-1]:
+                break  # a circle further on, told at its own inputs
+            at = heard
+
+
+def resolve(path: str, folder: Path) -> Path:
+    """A path of a patch: absolute, or relative to the patch's folder."""
+    return (folder / path).resolve()
+
+
+def _files(patch: Patch, folder: Path) -> Iterator[Fault]:
+    named = [("soundfont", patch.soundfont)]
+    named += [(f"players.{n}.checkpoint", p.checkpoint) for n, p in patch.players.items()]
+    for key, path in named:
+        if path is None:
+            continue
+        if path.startswith("~"):
+            yield key, describe(path), "a full path, or one relative to the patch (no ~)"
+        elif not (at := resolve(path, folder)).is_file():
+            yield key, f"{describe(path)}, and no file there", f"a file at {at}"
+        elif key == "soundfont" and not _is_soundfont(at):
+            yield key, f"{describe(path)}, a file that is no SoundFont", "a SoundFont 2 file (.sf2)"
+
+
+def _is_soundfont(path: Path) -> bool:
+    """By its header only; the sampler loads it in a child before it is used."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head[:4] == b"RIFF" and head[8:12] == b"sfbk"

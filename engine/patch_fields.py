@@ -1,0 +1,250 @@
+"""The one table of what a patch may hold: for each dataclass of engine/patch.py, each field's kind.
+
+The reader (engine/patch_read.py) and the JSON schema (engine/patch_schema.py) are both derived from
+it; a test holds its names against the dataclasses. Ranges are inclusive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.layout import MAX_PLAYERS, MAX_VOICES
+from engine.patch import (
+    BUSES,
+    EFFECTS,
+    Audio,
+    Clock,
+    Cv,
+    Input,
+    MidiIn,
+    Output,
+    Patch,
+    Player,
+    Role,
+    Strip,
+    Surface,
+    Voice,
+)
+from engine.timeline import BPM_MAX, BPM_MIN, Boundary
+
+NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
+MAX_TEXT = 256  # characters of a name, pattern or path
+
+
+@dataclass(frozen=True)
+class Number:
+    low: float
+    high: float
+    unit: str = ""
+    whole: bool = False
+
+    @property
+    def expected(self) -> str:
+        what = "a whole number" if self.whole else "a number"
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{what} from {self.low:g} to {self.high:g}{unit}"
+
+
+@dataclass(frozen=True)
+class Flag:
+    expected: str = "true or false"
+
+
+@dataclass(frozen=True)
+class Text:
+    """regex: must compile as a regular expression. empty: '' is allowed."""
+
+    what: str = "text"
+    regex: bool = False
+    empty: bool = False
+
+    @property
+    def expected(self) -> str:
+        return self.what
+
+
+@dataclass(frozen=True)
+class Choice:
+    values: tuple[Any, ...]
+
+    @property
+    def expected(self) -> str:
+        return "one of " + ", ".join(str(v) for v in self.values)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A device channel from 1, or a regular expression over port names."""
+
+    expected: str = "a channel from 1 to 64 or a pattern of port names"
+
+
+@dataclass(frozen=True)
+class ListOf:
+    item: Kind
+    least: int
+    most: int
+
+    @property
+    def expected(self) -> str:
+        return f"a list of {self.least} to {self.most}, each {self.item.expected}"
+
+
+@dataclass(frozen=True)
+class SendsTo:
+    """Bus or effect name -> dB."""
+
+    gain: Number
+    expected: str = "a mapping of buses and effects to dB, such as {main: 0, reverb: -12}"
+
+
+@dataclass(frozen=True)
+class Free:
+    """A model's own keys: finite numbers, text, lists and mappings of them."""
+
+    expected: str = "a mapping of the model's own keys"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A nested dataclass."""
+
+    of: type
+    expected: str = "a mapping"
+
+
+@dataclass(frozen=True)
+class Named:
+    """User-chosen names, each a table. names: the only ones allowed, if given."""
+
+    of: type
+    most: int
+    names: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> str:
+        return f"a mapping of at most {self.most} names, each a mapping"
+
+
+Kind = Number | Flag | Text | Choice | Channel | ListOf | SendsTo | Free | Table | Named
+
+
+@dataclass(frozen=True)
+class Field:
+    """required: must be given. optional: may be null (None)."""
+
+    kind: Kind
+    required: bool = False
+    optional: bool = False
+
+
+GAIN = Number(-90, 24, "dB")
+SENDS = Field(SendsTo(GAIN))
+PORT = Text("a pattern (regular expression) of MIDI port names", regex=True)
+PROGRAM = Number(0, 127, whole=True)
+
+FIELDS: dict[type, dict[str, Field]] = {
+    Patch: {
+        "name": Field(Text("a name")),
+        "soundfont": Field(Text("the path of a SoundFont (.sf2)"), optional=True),
+        "armed": Field(Flag()),
+        "audio": Field(Table(Audio)),
+        "inputs": Field(Named(Input, 32)),
+        "midi": Field(Named(MidiIn, 16)),
+        "voices": Field(Named(Voice, MAX_VOICES)),
+        "players": Field(Named(Player, MAX_PLAYERS)),
+        "roles": Field(Named(Role, 16)),
+        "outputs": Field(Named(Output, len(BUSES), BUSES), required=True),
+        "cv": Field(Named(Cv, 16)),
+        "clock": Field(Table(Clock)),
+        "surfaces": Field(Named(Surface, 8)),
+    },
+    Audio: {
+        "device": Field(
+            Text("a pattern (regular expression) of audio device names", regex=True, empty=True)
+        ),
+        "rate": Field(Number(8000, 192000, "Hz", whole=True)),
+        "block": Field(Number(32, 1024, "frames", whole=True)),
+    },
+    Input: {
+        "channel": Field(Channel(), optional=True),
+        "stream": Field(Text("performer or the name of a player"), optional=True),
+        "trim_db": Field(GAIN),
+        "dry": Field(Choice(("hardware", "jack", "segue"))),
+        "strip": Field(Table(Strip)),
+        "to": SENDS,
+    },
+    Strip: {
+        "highpass_hz": Field(Number(10, 2000, "Hz"), optional=True),
+        "gate_db": Field(Number(-100, 0, "dBFS"), optional=True),
+        "low_db": Field(Number(-24, 24, "dB"), optional=True),
+        "mid_db": Field(Number(-24, 24, "dB"), optional=True),
+        "high_db": Field(Number(-24, 24, "dB"), optional=True),
+        "compressor_db": Field(Number(-60, 0, "dBFS"), optional=True),
+    },
+    MidiIn: {
+        "port": Field(Text(PORT.what, regex=True, empty=True)),
+        "voice": Field(Text("the name of a voice"), optional=True),
+        "channel": Field(Number(1, 16, whole=True), optional=True),
+        "transpose": Field(Number(-48, 48, "semitones", whole=True)),
+        "dry_cc": Field(Number(0, 119, whole=True), optional=True),
+        "master_cc": Field(Number(0, 119, whole=True), optional=True),
+    },
+    Voice: {
+        "program": Field(PROGRAM),
+        "bank": Field(Number(0, 16383, whole=True)),
+        "drums": Field(Flag()),
+        "gain_db": Field(GAIN),
+        "to": SENDS,
+    },
+    Player: {
+        "model": Field(Text("the name of a model"), required=True),
+        "listens": Field(Text("the name of an input or a MIDI input"), required=True),
+        "voice": Field(Text("the name of a voice"), optional=True),
+        "midi_out": Field(PORT, optional=True),
+        "checkpoint": Field(Text("the path of a checkpoint"), optional=True),
+        "to": SENDS,
+        "config": Field(Free()),
+    },
+    Role: {
+        "maker": Field(Text("the name of a model")),
+        "bars": Field(Number(1, 64, "bars", whole=True)),
+        "program": Field(PROGRAM),
+        "density": Field(Number(0, 1)),
+        "gain_db": Field(GAIN),
+        "enter": Field(Choice(tuple(b.value for b in Boundary))),
+        "ahead": Field(Number(1, 8, "stems", whole=True)),
+        "to": SENDS,
+        "config": Field(Free()),
+    },
+    Output: {
+        "channels": Field(ListOf(Channel(), 1, 64), required=True),
+        "limit": Field(Flag()),
+    },
+    Cv: {
+        "channel": Field(Channel(), required=True),
+        "source": Field(Text("the name of a voice"), required=True),
+        "kind": Field(Choice(("pitch", "gate"))),
+        "volts_full_scale": Field(Number(0.1, 20, "V")),
+        "offset_volts": Field(Number(-10, 10, "V")),
+        "polarity": Field(Choice((1, -1))),
+        "gate_volts": Field(Number(0, 12, "V")),
+    },
+    Clock: {
+        "bpm": Field(Number(BPM_MIN, BPM_MAX, "beats a minute")),
+        "beats_per_bar": Field(Number(1, 32, "beats", whole=True)),
+        "bars_per_phrase": Field(Number(1, 64, "bars", whole=True)),
+        "key": Field(Number(0, 11, "semitones above C", whole=True)),
+        "minor": Field(Flag()),
+        "source": Field(Choice(("internal", "listener"))),
+        "listen": Field(ListOf(Text("the name of an input"), 0, 32)),
+    },
+    Surface: {
+        "kind": Field(Choice(("launchpad",))),
+        "port": Field(PORT),
+        "driver": Field(Choice(("mk3", "launchpad-py"))),
+    },
+}
+
+SEND_NAMES = (*BUSES, *EFFECTS)

@@ -1,0 +1,66 @@
+"""A patch file to a checked Patch: the only way in.
+
+load_patch reads, checks and resolves everything before anything starts, or raises one PatchError
+that holds every fault it could find, each with file, line, key, what was found and what was
+expected. A reload calls it again; the running patch stays in force when it raises. Not real-time
+safe; any thread.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from engine.patch import Patch
+from engine.patch_check import check, resolve
+from engine.patch_read import Reader
+from engine.patch_yaml import MAX_BYTES, PatchError, Problem, read_tree
+
+__all__ = ["PatchError", "Problem", "known_models", "load_patch"]
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+
+
+def known_models(folder: Path = MODELS) -> list[str]:
+    """The models there are: folders with an adapter. Nothing of them is imported."""
+    return sorted(path.parent.name for path in folder.glob("*/adapter.py"))
+
+
+def load_patch(path: str | Path, models: Collection[str] | None = None) -> Patch:
+    """Read and check a patch; its paths come back absolute. Raises PatchError.
+
+    models: names that players and makers may have; None means those under models/.
+    """
+    path = Path(path)
+    reader = Reader(str(path))
+    patch: Patch = reader.table(read_tree(str(path), _read(path)), "", Patch)
+    folder = path.resolve().parent
+    check(patch, reader, folder, known_models() if models is None else models)
+    if reader.problems:
+        raise PatchError(reader.problems)
+    if patch.soundfont is not None:
+        patch = replace(patch, soundfont=str(resolve(patch.soundfont, folder)))
+    players = {
+        name: replace(p, checkpoint=p.checkpoint and str(resolve(p.checkpoint, folder)))
+        for name, p in patch.players.items()
+    }
+    return replace(patch, players=players)
+
+
+def _read(path: Path) -> bytes:
+    """A file's bytes, at most one more than a patch may have. Raises PatchError."""
+    try:
+        # Asked before opening: opening a FIFO would wait for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            found = "a folder" if path.is_dir() else "something that is no plain file"
+            raise PatchError([Problem(str(path), 0, "", found, "a patch file (.yaml)")])
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        problem = Problem(str(path), 0, "", "no such file", "a patch file (.yaml)")
+        raise PatchError([problem]) from None
+    except (OSError, ValueError) as error:
+        found = f"a file that cannot be read ({error})"
+        raise PatchError([Problem(str(path), 0, "", found, "a readable patch file")]) from None

@@ -1,0 +1,83 @@
+"""JSON Schema (draft 2020-12) of a patch, from the table of fields: for editors that check YAML.
+
+It knows keys, types and ranges; references and routes are checked by load_patch alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.patch import Patch
+from engine.patch_fields import (
+    FIELDS,
+    MAX_TEXT,
+    NAME,
+    SEND_NAMES,
+    Channel,
+    Choice,
+    Field,
+    Flag,
+    Free,
+    Kind,
+    ListOf,
+    Named,
+    Number,
+    SendsTo,
+    Table,
+    Text,
+)
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a whole patch."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "segue patch",
+        **_table(Patch),
+    }
+
+
+def _table(of: type) -> dict[str, Any]:
+    fields = FIELDS[of]
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: _field(spec) for name, spec in fields.items()},
+        "additionalProperties": False,
+    }
+    required = [name for name, spec in fields.items() if spec.required]
+    return {**schema, "required": required} if required else schema
+
+
+def _field(spec: Field) -> dict[str, Any]:
+    schema = {**_kind(spec.kind), "description": spec.kind.expected}
+    return {"anyOf": [schema, {"type": "null"}]} if spec.optional else schema
+
+
+def _kind(kind: Kind) -> dict[str, Any]:
+    match kind:
+        case Number():
+            kind_name = "integer" if kind.whole else "number"
+            return {"type": kind_name, "minimum": kind.low, "maximum": kind.high}
+        case Flag():
+            return {"type": "boolean"}
+        case Choice():
+            return {"enum": list(kind.values)}
+        case Text():
+            return {"type": "string", "minLength": 0 if kind.empty else 1, "maxLength": MAX_TEXT}
+        case Channel():
+            number = {"type": "integer", "minimum": 1, "maximum": 64}
+            return {"anyOf": [number, {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}]}
+        case ListOf():
+            items = {"items": _kind(kind.item), "minItems": kind.least, "maxItems": kind.most}
+            return {"type": "array", **items}
+        case SendsTo():
+            gains = {name: _kind(kind.gain) for name in SEND_NAMES}
+            return {"type": "object", "properties": gains, "additionalProperties": False}
+        case Free():
+            return {"type": "object"}
+        case Table():
+            return _table(kind.of)
+        case Named():
+            names = {"enum": list(kind.names)} if kind.names else {"pattern": f"^{NAME}$"}
+            members = {"additionalProperties": _table(kind.of), "maxProperties": kind.most}
+            return {"type": "object", "propertyNames": names, **members}
