@@ -185,9 +185,14 @@ void seg_mix(const seg_job *jobs, int count, int64_t t, int n) {
   }
 }
 
-void seg_gain(float *x, int64_t t, int n, const seg_ramp *p) {
+void seg_gain(float *rows, int64_t stride, int count, int64_t t, int n, const seg_ramp *p) {
   if (t >= p->f1 && p->g1 == 1) return;
-  for (int i = 0; i < n; i++) x[i] *= (float)seg_ramp_at(p, t + i);
+  for (int r = 0; r < count; r++)
+    for (int i = 0; i < n; i++) rows[r * stride + i] *= (float)seg_ramp_at(p, t + i);
+}
+
+void seg_zero(float *rows, int64_t stride, int count, int n) {
+  for (int r = 0; r < count; r++) memset(rows + r * stride, 0, sizeof(float) * (size_t)n);
 }
 
 /* First frame of loop k, and the loop that frame `rel` (>= 0) lies in. */
@@ -261,28 +266,43 @@ void seg_limit(float *left, float *right, int n, seg_limiter_state *s, double th
   }
 }
 
-/* Replace NaN and infinity by a decay from the last good value; returns how many there were. */
-int64_t seg_guard(float *x, int n) {
-  int64_t bad = 0;
-  float hold = 0;
-  for (int i = 0; i < n; i++) {
-    uint32_t bits;
-    memcpy(&bits, &x[i], 4);
-    if ((bits & 0x7f800000u) == 0x7f800000u) {
-      bad++;
+/* Replace NaN and infinity by a decay from the last good value; bad[row] counts them. */
+int64_t seg_guard(float *rows, int64_t stride, int count, int n, int64_t *bad) {
+  int64_t all = 0;
+  for (int r = 0; r < count; r++) {
+    float *x = rows + r * stride;
+    uint32_t worst = 0;
+    for (int i = 0; i < n; i++) {
+      uint32_t bits;
+      memcpy(&bits, &x[i], 4);
+      bits &= 0x7f800000u;
+      worst = bits > worst ? bits : worst;
+    }
+    if (worst != 0x7f800000u) continue;
+    float hold = 0;
+    for (int i = 0; i < n; i++) {
+      if (isfinite(x[i])) {
+        hold = x[i];
+        continue;
+      }
       hold *= 0.97f;
       x[i] = hold;
-    } else
-      hold = x[i];
+      bad[r]++;
+      all++;
+    }
   }
-  return bad;
+  return all;
 }
 
-void seg_peaks(const float *const *buffers, int count, int n, float decay, float *peaks) {
-  for (int b = 0; b < count; b++) {
-    float p = peaks[b] * decay;
-    for (int i = 0; i < n; i++) p = fmaxf(p, fabsf(buffers[b][i]));
-    peaks[b] = p;
+/* peaks[row] = the larger of its decayed self and the row's largest magnitude. */
+void seg_peaks(const float *rows, int64_t stride, int count, int n, float decay, float *peaks) {
+  for (int r = 0; r < count; r++) {
+    float p = peaks[r] * decay;
+    for (int i = 0; i < n; i++) {
+      float a = fabsf(rows[r * stride + i]);
+      p = a > p ? a : p;
+    }
+    peaks[r] = p;
   }
 }
 

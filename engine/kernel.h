@@ -82,14 +82,15 @@ int64_t seg_stream_read(seg_ring *ring, seg_stream *stream, int channels, float 
                         int64_t stride, int64_t t, int n);
 
 void seg_mix(const seg_job *jobs, int count, int64_t t, int n);
-void seg_gain(float *x, int64_t t, int n, const seg_ramp *ramp);
+void seg_gain(float *rows, int64_t stride, int count, int64_t t, int n, const seg_ramp *ramp);
+void seg_zero(float *rows, int64_t stride, int count, int n);
 double seg_ramp_at(const seg_ramp *ramp, int64_t frame);
 void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_size, float *roles,
                int64_t stride, int64_t t, int n, uint32_t *started, uint32_t *ended);
 void seg_limit(float *left, float *right, int n, seg_limiter_state *state, double threshold,
                double release);
-int64_t seg_guard(float *x, int n);
-void seg_peaks(const float *const *buffers, int count, int n, float decay, float *peaks);
+int64_t seg_guard(float *rows, int64_t stride, int count, int n, int64_t *bad);
+void seg_peaks(const float *rows, int64_t stride, int count, int n, float decay, float *peaks);
 void seg_gather(const float *interleaved, int channels, int channel, int n, float gain, float *x);
 void seg_scatter(float *interleaved, int channels, int channel, int n, const float *x);
 void seg_scatter_mono(float *interleaved, int channels, int channel, int n, const float *left,

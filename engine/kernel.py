@@ -13,7 +13,7 @@ from typing import Any
 import cffi
 import numpy as np
 
-ffi = cffi.FFI()
+ffi: Any = cffi.FFI()
 _HERE = Path(__file__).parent
 ffi.cdef(re.sub(r"/\*.*?\*/", "", (_HERE / "kernel.h").read_text(), flags=re.S))
 

@@ -109,6 +109,7 @@ class ReportKind(IntEnum):
     DROPPED = 11  # slot=ring index, a=records refused
     NOTE_ON = 12  # slot=voice, a=key, b=velocity: what really sounded
     NOTE_OFF = 13  # slot=voice, a=key
+    STEM_REFUSED = 14  # slot, id: a=frames it came too late, or -1: it does not fit the arena
 
 
 REPORT = np.dtype(
@@ -134,7 +135,14 @@ class ObservationKind(IntEnum):
 
 
 OBSERVATION = np.dtype(
-    [("frame", "<i8"), ("x", "<f8"), ("y", "<f8"), ("kind", "<u2"), ("input", "<u2"), ("pad", "<u4")],
+    [
+        ("frame", "<i8"),
+        ("x", "<f8"),
+        ("y", "<f8"),
+        ("kind", "<u2"),
+        ("input", "<u2"),
+        ("pad", "<u4"),
+    ],
 )
 
 

@@ -268,14 +268,14 @@ class Shared:
             self._rings[name] = Ring.open(path, self._table[name][0])
         return self._rings[name]
 
-    def bell(self, ring: str) -> int | None:
-        """The eventfd of a ring's consumer, or None."""
-        return self.meta["bells"].get(self._table[ring][2])
+    def consumer(self, ring: str) -> str:
+        """The process whose bell is rung for a ring."""
+        return self._table[ring][2]
 
     def push(self, ring: str, records: np.ndarray) -> int:
         """Push and ring the consumer's bell."""
         accepted = self.ring(ring).push(records)
-        self.hint(self._table[ring][2])
+        self.hint(self.consumer(ring))
         return accepted
 
     def hint(self, process: str) -> None:

@@ -1,0 +1,193 @@
+"""What steers `forward`: commands of the conductor, and the safe path (DRY, panic, master).
+
+Everything here happens at the start of a block, inside forward, and is real-time safe: bounded
+work, and reports collected as plain tuples that leave in one push at the block's end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.kernel import lib
+from engine.layout import MAX_STEMS, REPORT, CommandKind, ReportKind, SafeKind
+from engine.mixer import is_generated
+from engine.state import FOREVER, MAX_BUSES
+
+if TYPE_CHECKING:
+    from engine.admission import Due
+    from engine.performance import LivePerformance
+
+DRY_FADE_FRAMES = 960  # 20 ms; all AI is out within 50 ms, block and bus included
+MASTER_FADE_FRAMES = 480
+PANIC_FADE_FRAMES = 960
+COMMANDS_A_BLOCK = 64
+REPORTS_A_BLOCK = 256
+
+Report = tuple[int, int, int, int, int, int]  # frame, a, b, id, kind, slot
+
+
+class Control:
+    """One performance's; works on its state in place."""
+
+    def __init__(self, performance: LivePerformance) -> None:
+        self._p = performance
+        self._safe = performance.shared.ring("midi_safe")
+        self._commands = performance.shared.ring("commands")
+        self._reports_ring = performance.shared.ring("reports")
+        self._reports: list[Report] = []
+        self._waiting: list[tuple] = []  # GAIN commands for a later frame
+        self._generated = [
+            is_generated(performance.patch, f"voice.{v}") for v in performance.patch.voices
+        ]
+
+    # ---- reports
+
+    def report(
+        self, kind: ReportKind, frame: int, slot: int = 0, a: int = 0, b: int = 0, id: int = 0
+    ) -> None:
+        if len(self._reports) < REPORTS_A_BLOCK:
+            self._reports.append((frame, a, b, id, int(kind), slot))
+
+    def report_stems(self, t: int, n: int, started: int, ended: int) -> None:
+        """started, ended: one bit a slot."""
+        stems = self._p.state[0]["stems"]
+        for slot in range(MAX_STEMS):
+            stem = stems[slot]
+            if started >> slot & 1:
+                frame = max(t, int(stem["start"]))
+                self.report(ReportKind.STEM_STARTED, frame, slot=slot, id=int(stem["id"]))
+            if ended >> slot & 1:
+                self.report(ReportKind.STEM_ENDED, t + n, slot=slot, id=int(stem["id"]))
+
+    def flush(self) -> None:
+        if self._reports:
+            self._reports_ring.push(np.array(self._reports, REPORT))
+            self._reports.clear()
+
+    # ---- admission
+
+    def admit(self, t: int, n: int) -> list[Due]:
+        """Take what waits; returns note-offs that follow from it."""
+        due: list[Due] = []
+        if len(self._safe):
+            for kind, value in self._safe.pop(16).tolist():
+                self.safe(kind, value, t, due)
+        if len(self._commands):
+            for command in self._commands.pop(COMMANDS_A_BLOCK).tolist():
+                self._obey(command, t, n, due)
+        if self._waiting:
+            for command in [c for c in self._waiting if c[0] < t + n]:
+                self._waiting.remove(command)
+                self._obey(command, t, n, due)
+        self._finish_panic(t)
+        return due
+
+    def _obey(self, command: tuple, t: int, n: int, due: list[Due]) -> None:
+        frame, a, b, x, y, z, id_, kind, slot, c, _ = command
+        p = self._p
+        if kind == CommandKind.TIMELINE:
+            if y > 0 and a > 0 and b > 0:
+                p.state["timeline"][0] = (frame, x, y, p.rate, z, a, b)
+        elif kind == CommandKind.STEM_PLAY:
+            self._play(slot, frame, a, b, x, y, id_, c, t)
+        elif kind == CommandKind.STEM_STOP:
+            if slot < MAX_STEMS:
+                stem = p.state[0]["stems"][slot]
+                stem["stop"], stem["fade"] = max(frame, t), max(1, a)
+        elif kind == CommandKind.GAIN:
+            if frame >= t + n:
+                self._waiting.append(command)
+            elif slot < len(p.mixer.names) and c < MAX_BUSES and 0 <= x <= 16:
+                self._gain(slot, c, max(frame, t), a, x)
+        elif kind == CommandKind.SAFE:
+            self.safe(slot, x, t, due)
+        elif kind == CommandKind.VOICE_OFF:
+            for intake in p.intakes:
+                mine = [key for voice, key in intake.held if voice == slot]
+                for key in mine:
+                    del intake.held[slot, key]
+                    due.append((t, 0, slot, 0, key, 0, 0))
+        elif kind == CommandKind.CLICK:
+            p.state["click"] = 1 if slot else 0
+
+    def _gain(self, source: int, bus: int, frame: int, frames: int, gain: float) -> None:
+        ramp = self._p.state[0]["gains"][source, bus]
+        pointer = self._p.mixer.ramp(source, bus)
+        ramp["g0"] = lib.seg_ramp_at(pointer, frame)
+        ramp["f0"], ramp["f1"], ramp["g1"] = frame, frame + max(0, frames), gain
+
+    def _play(
+        self,
+        slot: int,
+        start: int,
+        offset: int,
+        length: int,
+        gain: float,
+        loop: float,
+        id_: int,
+        role: int,
+        t: int,
+    ) -> None:
+        fits = (
+            slot < MAX_STEMS
+            and role < len(self._p.patch.roles)
+            and offset >= 0
+            and length > 0
+            and offset + 2 * length <= self._p.shared.arena.size
+            and (loop == 0 or length - 1 <= loop <= length + 1)
+            and 0 <= gain <= 16
+        )
+        if not fits or start < t:
+            late = t - start if fits else -1
+            self.report(ReportKind.STEM_REFUSED, t, slot=slot, a=late, id=id_)
+            return
+        self._p.state[0]["stems"][slot] = (
+            start,
+            FOREVER,
+            offset,
+            length,
+            loop,
+            gain,
+            1,
+            id_,
+            role,
+            1,
+            0,
+        )
+
+    # ---- the safe path
+
+    def safe(self, kind: int, value: float, t: int, due: list[Due]) -> None:
+        """Obey DRY, panic, master, from whichever hand."""
+        p = self._p
+        s = p.state[0]
+        if kind in (SafeKind.DRY_ON, SafeKind.DRY_OFF, SafeKind.DRY_TOGGLE):
+            dry = kind == SafeKind.DRY_ON or (kind == SafeKind.DRY_TOGGLE and not s["dry"])
+            if dry != bool(s["dry"]):
+                p.state["dry"] = 1 if dry else 0
+                p.set_ramp("ai", t, 0.0 if dry else 1.0, DRY_FADE_FRAMES)
+                self.report(ReportKind.DRY, t, slot=int(dry))
+        elif kind == SafeKind.PANIC:
+            for intake in p.intakes:
+                due.extend(intake.release())
+            p.set_ramp("ai", t, 0.0, PANIC_FADE_FRAMES)
+            p.state["panic"] = t + PANIC_FADE_FRAMES
+            self.report(ReportKind.PANIC, t)
+        elif kind == SafeKind.MASTER and 0.0 <= value <= 2.0:
+            p.set_ramp("master", t, float(value), MASTER_FADE_FRAMES)
+
+    def _finish_panic(self, t: int) -> None:
+        s = self._p.state[0]
+        if not s["panic"] or t < s["panic"]:
+            return
+        ended = 0
+        for slot in range(MAX_STEMS):
+            if s["stems"][slot]["state"]:
+                s["stems"][slot]["state"] = 0
+                ended |= 1 << slot
+        self.report_stems(t, 0, 0, ended)
+        self._p.silence_generated(self._generated)
+        self._p.state["panic"] = 0
+        self._p.set_ramp("ai", t, 0.0 if s["dry"] else 1.0, DRY_FADE_FRAMES)

@@ -1,0 +1,156 @@
+"""The mixing desk as data: sources, buses, and a ramp for each pair of them.
+
+Sources stand in the order of engine.patch.source_names, buses in BUS_ORDER; every buffer is planar
+float32 (rows of MAX_FRAMES). A source is two rows; a mono input fills the first and is read twice.
+Built once; afterwards everything is kernel calls on fixed pointers. Real-time safe after __init__.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.kernel import ffi, lib, pointer
+from engine.patch import BUSES, EFFECTS, Patch, Sends, source_names
+from engine.sampler import MAX_FRAMES
+from engine.state import MAX_BUSES, MAX_SOURCES
+
+BUS_ORDER = (*BUSES, *EFFECTS)
+ROW_BYTES = MAX_FRAMES * 4
+LIMIT_DB = -0.5
+LIMIT_RELEASE_S = 0.08
+
+
+def linear(db: float) -> float:
+    """dB to linear; -90 and below is silence."""
+    return 0.0 if db <= -90.0 else float(10.0 ** (db / 20.0))
+
+
+def sends_of(patch: Patch, source: str) -> Sends:
+    """Where a source goes by the patch, in dB."""
+    kind, _, name = source.partition(".")
+    if kind == "input":
+        return patch.inputs[name].to
+    if kind == "voice":
+        return patch.voices[name].to
+    if kind == "texture":
+        return patch.players[name].to
+    if kind == "stems":
+        return patch.roles[name].to
+    if kind == "effect":
+        return {"main": 0.0}
+    return {"click": 0.0}
+
+
+def is_generated(patch: Patch, source: str) -> bool:
+    """Whether DRY silences it: everything a model plays, and the effects that carry its tail."""
+    kind, _, name = source.partition(".")
+    if kind == "voice":
+        played = {p.voice for p in patch.players.values()}
+        return name in played
+    return kind in ("texture", "stems", "effect")
+
+
+class Mixer:
+    """gains: the RAMP array (MAX_SOURCES, MAX_BUSES) inside the state, read in place."""
+
+    def __init__(self, patch: Patch, gains: np.ndarray, rate: float) -> None:
+        self.names = source_names(patch)
+        if len(self.names) > MAX_SOURCES:
+            raise ValueError(f"{len(self.names)} sources, at most {MAX_SOURCES}")
+        self.index = {name: i for i, name in enumerate(self.names)}
+        self.sources = np.zeros((len(self.names), 2, MAX_FRAMES), np.float32)
+        self.buses = np.zeros((len(BUS_ORDER), 2, MAX_FRAMES), np.float32)
+        self.not_finite = np.zeros((MAX_SOURCES, 2), np.int64)
+        self.source_peaks = np.zeros((MAX_SOURCES, 2), np.float32)
+        self.bus_peaks = np.zeros((MAX_BUSES, 2), np.float32)
+        self._gains = gains
+        self._sources = pointer(self.sources)
+        self._buses = pointer(self.buses)
+        self._bad = pointer(self.not_finite, "int64_t *")
+        self._source_peaks = pointer(self.source_peaks)
+        self._bus_peaks = pointer(self.bus_peaks)
+        self._release = 1.0 - float(np.exp(-1.0 / (LIMIT_RELEASE_S * rate)))
+        self._ceiling = linear(LIMIT_DB)
+        self._generated = [
+            self.row(self.index[n])
+            for n in self.names
+            if is_generated(patch, n) and not n.startswith("effect.")
+        ]
+        self._first_effect = self.index[f"effect.{EFFECTS[0]}"]
+        for name, source in self.index.items():
+            for bus, db in sends_of(patch, name).items():
+                ramp = gains[source, BUS_ORDER.index(bus)]
+                ramp["g0"] = ramp["g1"] = linear(db)
+        mono = {self.index[f"input.{n}"] for n in patch.inputs}
+        effects = {self.index[f"effect.{n}"] for n in EFFECTS}
+        used = self._used_buses(patch)
+        everything = [s for s in range(len(self.names)) if s not in effects]
+        self._first = self._jobs(everything, mono, used)
+        returns = [b for b in used if BUS_ORDER[b] not in EFFECTS]
+        self._second = self._jobs(sorted(effects), mono, returns)
+        self.used = used
+
+    @staticmethod
+    def _used_buses(patch: Patch) -> list[int]:
+        sent = {bus for name in source_names(patch) for bus in sends_of(patch, name)}
+        named = sent | set(patch.outputs) | {"main"}
+        return [i for i, bus in enumerate(BUS_ORDER) if bus in named]
+
+    def _jobs(self, sources: list[int], mono: set[int], buses: list[int]) -> tuple[Any, int]:
+        triples = [
+            (self.row(s, 0 if s in mono else side), self.bus(b, side), self.ramp(s, b))
+            for b in buses
+            for s in sources
+            for side in (0, 1)
+        ]
+        jobs = ffi.new("seg_job[]", max(1, len(triples)))
+        for job, (source, bus, ramp) in zip(jobs, triples, strict=False):
+            job.src, job.dst, job.ramp = source, bus, ramp
+        return jobs, len(triples)
+
+    def ramp(self, source: int, bus: int) -> Any:
+        """Pointer to the ramp of a pair."""
+        return pointer(self._gains[source : source + 1, bus], "seg_ramp *")
+
+    def row(self, source: int, side: int = 0) -> Any:
+        """Pointer to a source's row."""
+        return self._sources + (2 * source + side) * MAX_FRAMES
+
+    def bus(self, bus: int, side: int = 0) -> Any:
+        """Pointer to a bus's row."""
+        return self._buses + (2 * bus + side) * MAX_FRAMES
+
+    def clear(self, n: int) -> None:
+        lib.seg_zero(self._buses, MAX_FRAMES, 2 * len(BUS_ORDER), n)
+
+    def guard(self, n: int, first: int = 0, count: int | None = None) -> int:
+        """Stop NaN and infinity in `count` sources from `first`; counted for each source."""
+        rows = 2 * (len(self.names) - first if count is None else count)
+        return int(lib.seg_guard(self.row(first), MAX_FRAMES, rows, n, self._bad + 2 * first))
+
+    def duck_generated(self, t: int, n: int, ramp: Any) -> None:
+        """Apply the DRY ramp to everything a model plays."""
+        for row in self._generated:
+            lib.seg_gain(row, MAX_FRAMES, 2, t, n, ramp)
+
+    def duck_effects(self, t: int, n: int, ramp: Any) -> None:
+        lib.seg_gain(self.row(self._first_effect), MAX_FRAMES, 2 * len(EFFECTS), t, n, ramp)
+
+    def mix(self, t: int, n: int) -> None:
+        """All sources but the effects' returns into all buses."""
+        lib.seg_mix(*self._first, t, n)
+
+    def mix_returns(self, t: int, n: int) -> None:
+        lib.seg_mix(*self._second, t, n)
+
+    def limit(self, bus: int, n: int, state: Any) -> None:
+        """The zero-latency safety limiter; bit-transparent below LIMIT_DB once at rest."""
+        lib.seg_limit(self.bus(bus), self.bus(bus, 1), n, state, self._ceiling, self._release)
+
+    def meter(self, n: int) -> None:
+        """Peaks with a decay of about 20 dB a second."""
+        decay = 0.99995**n
+        lib.seg_peaks(self._sources, MAX_FRAMES, 2 * len(self.names), n, decay, self._source_peaks)
+        lib.seg_peaks(self._buses, MAX_FRAMES, 2 * len(BUS_ORDER), n, decay, self._bus_peaks)

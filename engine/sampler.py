@@ -1,0 +1,85 @@
+"""SoundFont voices inside the audio process (tinysoundfont), one instance to a voice.
+
+Events sound at their exact frame: a render is cut at events and at multiples of 64 frames of
+absolute time, where the synthesiser updates its envelopes, so aligned blocks of any multiple of 64
+give the same samples. SoundFonts are proved by a child before they get here (engine/soundfont.py).
+render() is real-time safe: voices are allocated at load.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tinysoundfont import _tinysoundfont
+
+from engine.kernel import lib, pointer
+from engine.layout import NoteKind
+from engine.patch import Voice
+
+MAX_FRAMES = 2048
+POLYPHONY = 64
+QUANTUM = 64
+
+VoiceEvent = tuple[int, int, int, int, int]  # offset in the block, kind, key, velocity, value
+
+
+class SampledVoice:
+    """One voice. Notes are (key, velocity) on one internal channel."""
+
+    def __init__(self, soundfont: Path, voice: Voice, rate: float) -> None:
+        self._font = _tinysoundfont.SoundFont(str(soundfont))
+        self._font.set_output(_tinysoundfont.OutputMode.StereoInterleaved, int(rate), voice.gain_db)
+        self._font.set_max_voices(POLYPHONY)
+        if voice.bank:
+            self._font.channel_set_bank(0, voice.bank)
+        self._font.channel_set_preset_number(0, voice.program, voice.drums)
+        self._stereo = np.zeros(2 * MAX_FRAMES, np.float32)
+        self._bytes = memoryview(self._stereo.view(np.uint8).data)
+        self._source = pointer(self._stereo)
+        self._warm()
+
+    def _warm(self) -> None:
+        for key in range(30, 90, 4):
+            self._font.channel_note_on(0, key, 0.5)
+        self._font.render(self._bytes)
+        self.silence()
+
+    def note_on(self, key: int, velocity: int) -> None:
+        self._font.channel_note_on(0, key, velocity / 127.0)
+
+    def note_off(self, key: int) -> None:
+        self._font.channel_note_off(0, key)
+
+    def silence(self) -> None:
+        """Cut everything at once (behind a fade)."""
+        self._font.channel_sounds_off(0)
+
+    def _apply(self, event: VoiceEvent) -> None:
+        _, kind, key, velocity, value = event
+        if kind == NoteKind.ON:
+            self.note_on(key, velocity)
+        elif kind == NoteKind.OFF:
+            self.note_off(key)
+        elif kind == NoteKind.CC:
+            self._font.channel_midi_control(0, key, value)
+        elif kind == NoteKind.BEND:
+            self._font.channel_set_pitch_wheel(0, value)
+        elif kind == NoteKind.PROGRAM:
+            self._font.channel_set_preset_number(0, value, False)
+
+    def render(self, t: int, n: int, events: list[VoiceEvent], left: object, right: object) -> None:
+        """Frames [t, t+n) into left and right (float pointers). events: ordered by offset."""
+        position = 0
+        pending = 0
+        while position < n:
+            while pending < len(events) and events[pending][0] <= position:
+                self._apply(events[pending])
+                pending += 1
+            until = events[pending][0] if pending < len(events) else n
+            skew = (t + position) % QUANTUM
+            if skew:
+                until = min(until, position + QUANTUM - skew)
+            self._font.render(self._bytes[8 * position : 8 * until])
+            position = until
+        lib.seg_split(self._source, n, left, right)
