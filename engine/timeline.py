@@ -32,7 +32,7 @@ class Boundary(Enum):
 
 @dataclass(frozen=True)
 class Timeline:
-    """frame: anchor frame. beat: the beat at the anchor. bpm: beats a minute. rate: frames a second.
+    """frame: anchor frame. beat: the beat there. bpm: beats a minute. rate: frames a second.
 
     confidence: 0 (a guess) to 1 (a hand, or certain).
     """

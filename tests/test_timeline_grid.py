@@ -1,4 +1,4 @@
-"""Risk: musical time and frames disagree, so something enters a frame, or a phrase, off its grid."""
+"""Risk: musical time and frames disagree: something enters a frame, or a phrase, off its grid."""
 
 import math
 

@@ -1,0 +1,157 @@
+"""The tracker's loop: from beat evidence to a tempo, or to a doubt about octave and half-beat.
+
+Pure; used by engine/clock.py alone, which limits how fast the line really changes and decides
+whether a doubt may be acted on. Errors are in beats of the clock, positive when the clock is early.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from engine.clock_evidence import BeatSeries
+from engine.timeline import Timestamp
+
+WINDOW_BEATS = 0.12  # evidence farther than this from a beat is not evidence about it
+SLEW = 0.02  # share of the tempo that may change within one beat
+GAIN_PHASE = 0.8  # share of a phase error bent away in a second ...
+GAIN_TEMPO = 0.5  # ... that moves the tempo, a second squared: drummers drift in seconds
+GAIN_MOST = 0.5  # of either in one beat: above, the loop rings at SLEW
+RELOCK = 0.15  # tempo distance within which returning evidence is met by bending
+RELOCK_PHASE = 0.25  # beats; farther than this the half-beat is in doubt
+PULL_GAIN = 0.25  # share of the error bent away in a beat while it is met
+PULL_MAX = 0.06  # share of the tempo bent for that, at most
+PULL_LOST = 1.5  # beats of error at which meeting it is given up
+LOCK_BEATS = 5  # consistent beats that start a lock
+CONSISTENT = 8  # consistent beats that change the octave or the half-beat
+SAME = 0.06  # share within which two tempi count as the same
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one observed beat means. play: run at this tempo (beats a minute). locked: it fits, and
+    so well (0..1). factor, shift: the octave or the half-beat is in doubt, and so to be changed."""
+
+    play: float | None = None
+    locked: float | None = None
+    factor: float = 1.0
+    shift: float = 0.0
+
+
+NOTHING = Verdict()
+
+
+class Follower:
+    """Second-order loop around `base`, the tempo without the bend."""
+
+    def __init__(self, rate: float, bpm: float, low: float, high: float) -> None:
+        self._rate = rate
+        self.base = bpm
+        self._low, self._high = low, high
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all evidence; the tempo stays."""
+        self.series = BeatSeries(self._rate)
+        self._per_beat = 1.0  # beats of the clock for one of the tracker's
+        self._errors: deque[float] = deque(maxlen=CONSISTENT)
+        self._last_index: int | None = None
+        self._target: float | None = None  # the clock's beat at the last evidence, as to be met
+        self._target_frame = 0
+
+    def first(self) -> tuple[Timestamp, float] | None:
+        """Where a search has ended: (frame of a beat, beats a minute), or None."""
+        if self.series.consistent < LOCK_BEATS:
+            return None
+        heard = self.series.bpm
+        fits = [f for f in (1.0, 0.5, 2.0) if self._low <= heard * f <= self._high]
+        near = [f for f in fits if abs(heard * f / self.base - 1.0) <= RELOCK]
+        if not fits:
+            return None
+        self._per_beat = (near or fits)[0]
+        return self.series.last, heard * self._per_beat
+
+    def hear(self, frame: Timestamp, beat: float, locked: bool, by_hand: bool) -> Verdict:
+        """Weigh a beat observed at `frame`, where the clock said `beat`."""
+        index, error = round(beat), beat - round(beat)
+        self._errors.append(error)
+        if self._target is not None:
+            return self._meet(frame, beat)
+        if abs(error) <= WINDOW_BEATS and (locked or self._agrees()):
+            if self._last_index is not None and index <= self._last_index:
+                return NOTHING
+            self._last_index = index
+            limit = SLEW * self.base
+            period = 60.0 / self.base
+            moved = self.base * (1.0 - min(GAIN_TEMPO * period**2, GAIN_MOST) * error)
+            self.set_base(min(max(moved, self.base - limit), self.base + limit))
+            return Verdict(
+                play=self.base * (1.0 - self._phase_gain() * error),
+                locked=1.0 - 0.5 * abs(error) / WINDOW_BEATS,
+            )
+        if not by_hand and (doubt := self._doubt()) is not None:
+            return doubt
+        if not locked and self._may_meet(error):
+            self._target, self._target_frame = float(index), frame
+            return self._meet(frame, beat)
+        return NOTHING
+
+    def set_base(self, bpm: float) -> None:
+        self.base = min(max(bpm, self._low), self._high)
+
+    def _phase_gain(self) -> float:
+        return min(GAIN_PHASE * 60.0 / self.base, GAIN_MOST)
+
+    def _ratio(self) -> float:
+        """The tracker's tempo, in the octave it was taken in, over ours."""
+        return self.series.bpm * self._per_beat / self.base
+
+    def _agrees(self) -> bool:
+        """Coasting: two beats in a row at our tempo (or its octaves) are evidence again."""
+        heard = self.series.bpm
+        return any(abs(heard * f / self.base - 1.0) <= RELOCK for f in (1.0, 0.5, 2.0))
+
+    def _may_meet(self, error: float) -> bool:
+        """Coasting: is this series near enough in tempo and phase to be met?"""
+        if self.series.consistent < LOCK_BEATS or abs(error) > RELOCK_PHASE:
+            return False
+        for factor in (1.0, 0.5, 2.0):
+            if abs(self.series.bpm * factor / self.base - 1.0) <= RELOCK:
+                self._per_beat = factor
+                return True
+        return False
+
+    def _meet(self, frame: Timestamp, beat: float) -> Verdict:
+        """Bend towards returning evidence, its beats numbered from where it was taken up."""
+        period = self.series.period
+        if not period or self._target is None:
+            self._target = None
+            return NOTHING
+        self._target += self._per_beat * round((frame - self._target_frame) / period)
+        self._target_frame = frame
+        error = beat - self._target
+        heard = self.series.bpm * self._per_beat
+        if abs(error) > PULL_LOST or abs(heard / self.base - 1.0) > 2 * RELOCK:
+            self._target = None
+            return NOTHING
+        bend = min(max(PULL_GAIN * error, -PULL_MAX), PULL_MAX)
+        step = min(max(heard, self.base * (1.0 - SLEW)), self.base * (1.0 + SLEW))
+        self.set_base(step)
+        if abs(error) <= WINDOW_BEATS / 2 and abs(heard / self.base - 1.0) <= SLEW:
+            self._target, self._last_index = None, round(beat)
+            return Verdict(play=self.base * (1.0 - self._phase_gain() * error), locked=0.7)
+        return Verdict(play=self.base * (1.0 - bend))
+
+    def _doubt(self) -> Verdict | None:
+        if self.series.consistent < CONSISTENT or len(self._errors) < CONSISTENT:
+            return None
+        ratio = self._ratio()
+        if abs(ratio - 1.0) <= SAME:
+            off = all(abs(abs(e) - 0.5) <= WINDOW_BEATS for e in self._errors)
+            return Verdict(shift=0.5) if off else None
+        for factor in (2.0, 0.5):
+            if abs(ratio / factor - 1.0) <= SAME and (
+                self._low <= self.base * factor <= self._high
+            ):
+                return Verdict(factor=factor)
+        return None
