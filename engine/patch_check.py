@@ -1,22 +1,24 @@
 """What no single value can tell: references, routes, channels and files of a patch.
 
 `check` notes faults with the reader, at keys where nothing was wrong so far. Nothing of a model is
-imported: a model is known when the table passed in names it.
+imported: a table passed in names those there are, with their KIND.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from engine.patch import Patch, Player
+from engine.patch import Patch
 from engine.patch_read import Reader, suggest
 from engine.patch_yaml import describe
 
 PERFORMER = "performer"  # the stream that the demo's performers feed
+PLAYER_KINDS = ("notes", "texture")
+MAKER_KINDS = ("stems",)
 
 
-def check(patch: Patch, reader: Reader, folder: Path, models: Collection[str]) -> None:
+def check(patch: Patch, reader: Reader, folder: Path, models: Mapping[str, str]) -> None:
     """Note every fault between the parts of `patch`; paths are relative to `folder`."""
     found = (
         *_inputs(patch),
@@ -59,34 +61,41 @@ def _voice(patch: Patch, key: str, voice: str | None) -> Iterator[Fault]:
         yield key, describe(voice), "a voice: " + suggest(voice, patch.voices)
 
 
-def _model(key: str, model: str, models: Collection[str]) -> Iterator[Fault]:
-    if model not in models:
-        yield key, describe(model), "a model: " + suggest(model, sorted(models))
+def _model(
+    key: str, model: str, kinds: tuple[str, ...], models: Mapping[str, str]
+) -> Iterator[Fault]:
+    fitting = sorted(name for name, kind in models.items() if kind in kinds)
+    if model not in fitting:
+        what = describe(model)
+        if model in models:
+            what += f", a model of the kind {models[model]}"
+        yield key, what, f"a model of the kind {' or '.join(kinds)}: " + suggest(model, fitting)
 
 
-def _players(patch: Patch, models: Collection[str]) -> Iterator[Fault]:
+def _players(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
     for name, player in patch.players.items():
         key = f"players.{name}"
-        yield from _model(f"{key}.model", player.model, models)
+        yield from _model(f"{key}.model", player.model, PLAYER_KINDS, models)
         yield from _voice(patch, f"{key}.voice", player.voice)
-        yield from _listens(patch, f"{key}.listens", player)
-        if player.voice is None and player.midi_out is None and not player.to:
-            yield f"{key}.to", "nowhere for it to sound", "voice or midi_out (notes), to (texture)"
+        kind = models.get(player.model)
+        if kind not in PLAYER_KINDS:
+            continue
+        if kind == "notes":
+            heard, wanted = (*patch.midi,), "a MIDI input: "
+            if player.voice is None and player.midi_out is None:
+                yield f"{key}.voice", "nowhere for its notes to sound", "a voice, or midi_out"
+        else:
+            heard, wanted = (*patch.inputs,), "an input: "
+            if not player.to:
+                yield f"{key}.to", "nowhere for its texture to sound", "a bus, such as {main: -12}"
+        if player.listens not in heard:
+            wanted += suggest(player.listens, heard)
+            yield f"{key}.listens", describe(player.listens), wanted
 
 
-def _listens(patch: Patch, key: str, player: Player) -> Iterator[Fault]:
-    audio, midi = player.listens in patch.inputs, player.listens in patch.midi
-    if audio and midi:
-        yield key, f"{describe(player.listens)}, an input and a MIDI input", "a name of only one"
-    elif not audio and not midi:
-        names = (*patch.inputs, *patch.midi)
-        wanted = "an input or a MIDI input: " + suggest(player.listens, names)
-        yield key, describe(player.listens), wanted
-
-
-def _roles(patch: Patch, models: Collection[str]) -> Iterator[Fault]:
+def _roles(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
     for name, role in patch.roles.items():
-        yield from _model(f"roles.{name}.maker", role.maker, models)
+        yield from _model(f"roles.{name}.maker", role.maker, MAKER_KINDS, models)
 
 
 def _clock(patch: Patch) -> Iterator[Fault]:

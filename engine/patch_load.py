@@ -8,8 +8,9 @@ safe; any thread.
 
 from __future__ import annotations
 
+import ast
 import stat
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,15 +24,23 @@ __all__ = ["PatchError", "Problem", "known_models", "load_patch"]
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
 
-def known_models(folder: Path = MODELS) -> list[str]:
-    """The models there are: folders with an adapter. Nothing of them is imported."""
-    return sorted(path.parent.name for path in folder.glob("*/adapter.py"))
+def known_models(folder: Path = MODELS) -> dict[str, str]:
+    """The models there are and their KIND (notes, texture, stems ...); nothing is imported."""
+    kinds: dict[str, str] = {}
+    for path in sorted(folder.glob("*/__init__.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            match node:
+                case ast.Assign(
+                    targets=[ast.Name(id="KIND")], value=ast.Constant(value=str() as kind)
+                ):
+                    kinds[path.parent.name] = kind
+    return kinds
 
 
-def load_patch(path: str | Path, models: Collection[str] | None = None) -> Patch:
+def load_patch(path: str | Path, models: Mapping[str, str] | None = None) -> Patch:
     """Read and check a patch; its paths come back absolute. Raises PatchError.
 
-    models: names that players and makers may have; None means those under models/.
+    models: the models that players and makers may name, with their KIND; None: those of models/.
     """
     path = Path(path)
     reader = Reader(str(path))

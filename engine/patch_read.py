@@ -93,7 +93,7 @@ class Reader:
                 continue
         for name, spec in known.items():
             if spec.required and name not in entries:
-                self.note(node.line, join(key, name), "nothing", spec.kind.expected)
+                self.note(self.line_of(key), join(key, name), "nothing", spec.kind.expected)
         return of(**given)
 
     def entries(self, node: Node, key: str, expected: str) -> dict[str, tuple[int, Node]]:
