@@ -1,0 +1,162 @@
+"""Launchpad Pro MK3: its messages as data, and the driver that sends what changed.
+
+Source: Novation's programmer's guide for the Launchpad Pro [MK3], and what others measured on one.
+Pure: bytes go out as return values, time is passed in (CLOCK_MONOTONIC nanoseconds). One thread.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from devices.midi.parse import CHANNEL_PRESSURE, CONTROL, NOTE_OFF, NOTE_ON, POLY_PRESSURE
+from engine.surface import OFF, Cells, Press, PressKind, difference
+
+HEADER: Final = bytes((0xF0, 0x00, 0x20, 0x29, 0x02, 0x0E))
+END: Final = b"\xf7"
+PROGRAMMER_MODE: Final = HEADER + b"\x0e\x01" + END
+LIVE_MODE: Final = HEADER + b"\x0e\x00" + END
+INQUIRY: Final = bytes((0xF0, 0x7E, 0x7F, 0x06, 0x01, 0xF7))
+# A unit's answer: F0 7E <device> 06 02 00 20 29 23 01 00 00 <4 version bytes> F7
+INQUIRY_ANSWER: Final = bytes((0x06, 0x02, 0x00, 0x20, 0x29, 0x23, 0x01))
+
+BULK: Final = 0x03
+PALETTE, FLASH, PULSE, TRUE_COLOUR = 0, 1, 2, 3  # entry types of BULK
+ENTRY_BYTES: Final = {PALETTE: 1, FLASH: 2, PULSE: 1, TRUE_COLOUR: 3}
+ENTRIES_MAX: Final = 106
+
+SHIFT, LOGO, STOP_CLIP = 90, 99, 8
+PADS: Final = tuple(10 * row + column for row in range(1, 9) for column in range(1, 9))
+TOP: Final = tuple(range(91, 99))
+RIGHT: Final = tuple(range(89, 9, -10))
+LEFT: Final = tuple(range(80, 0, -10))
+UPPER_BOTTOM: Final = tuple(range(101, 109))
+LOWER_BOTTOM: Final = tuple(range(1, 9))
+BUTTONS: Final = (*TOP, *RIGHT, *LEFT, SHIFT, *UPPER_BOTTOM, *LOWER_BOTTOM)
+CELLS: Final = tuple(sorted((*PADS, *BUTTONS, LOGO)))  # 106: the logo lights, but is no button
+
+FRAME_NS: Final = 25_000_000  # 40 frames a second at most
+
+# Told by the midi process through PRESS records: a status no device's message is passed on with.
+NOTICE: Final = 0xFF
+NOTICES: Final = {
+    0: PressKind.LOST,
+    1: PressKind.CONNECTED,
+    2: PressKind.HELD,
+}
+
+
+def notice(kind: PressKind, index: int = 0) -> bytes:
+    """The short message by which the midi process tells of something no press is."""
+    code = next(code for code, told in NOTICES.items() if told is kind)
+    return bytes((NOTICE, code, index))
+
+
+def bulk(cells: Cells) -> bytes:
+    """One SysEx that lights cells. Raises ValueError above ENTRIES_MAX or for no such cell."""
+    if len(cells) > ENTRIES_MAX:
+        raise ValueError(f"{len(cells)} cells in one message, {ENTRIES_MAX} at most")
+    body = bytearray()
+    for index, (r, g, b) in cells.items():
+        if index not in _KNOWN:
+            raise ValueError(f"cell {index} does not exist")
+        body += bytes((TRUE_COLOUR, index, r & 0x7F, g & 0x7F, b & 0x7F))
+    return HEADER + bytes((BULK,)) + bytes(body) + END
+
+
+_KNOWN: Final = frozenset(CELLS)
+
+
+def read(message: bytes) -> Press | None:
+    """A press out of one short message (or a notice); None for everything else."""
+    if not message:
+        return None
+    status, data = message[0] & 0xF0, message[1:]
+    if message[0] == NOTICE:
+        kind = NOTICES.get(data[0]) if len(data) > 1 else None
+        return None if kind is None else Press(kind, data[1])
+    if status == CHANNEL_PRESSURE and data:
+        return Press(PressKind.PRESSURE, 0, data[0])
+    if len(data) < 2 or data[0] not in _KNOWN:
+        return None
+    index, value = data[0], data[1]
+    if status == POLY_PRESSURE:
+        return Press(PressKind.PRESSURE, index, value)
+    if status in (NOTE_ON, CONTROL) and value > 0:
+        return Press(PressKind.DOWN, index, value)
+    if status in (NOTE_ON, NOTE_OFF, CONTROL):
+        return Press(PressKind.UP, index)
+    return None
+
+
+def inquiry_answer(message: bytes) -> str | None:
+    """The firmware version, when a message is a Launchpad Pro MK3's answer to INQUIRY."""
+    if len(message) != 17 or message[:2] != b"\xf0\x7e" or message[3:10] != INQUIRY_ANSWER:
+        return None
+    return "".join(str(digit) for digit in message[12:16])
+
+
+class Driver(Protocol):
+    """What the conductor needs of a surface."""
+
+    def render(self, cells: Cells, now_ns: int) -> list[bytes]:
+        """Messages that make the device show `cells`; cells not named are dark. Mostly empty."""
+        ...
+
+    def read(self, message: bytes) -> Press | None:
+        """A press out of a PRESS record's bytes. CONNECTED makes the next render() paint all."""
+        ...
+
+    def forget(self) -> None:
+        """The device may show anything: the next render() paints all of it."""
+        ...
+
+
+class Changes:
+    """Which cells to send now: those that changed, at most once every FRAME_NS."""
+
+    def __init__(self) -> None:
+        self._shown: Cells = {}
+        self._sent_ns: int | None = None
+
+    def take(self, cells: Cells, now_ns: int) -> Cells:
+        if self._sent_ns is not None and now_ns - self._sent_ns < FRAME_NS:
+            return {}
+        wanted = {index: cells.get(index, OFF) for index in CELLS}
+        changed = difference(wanted, self._shown)
+        if changed:
+            self._shown, self._sent_ns = wanted, now_ns
+        return changed
+
+    def forget(self) -> None:
+        self._shown = {}
+        self._sent_ns = None
+
+
+class Mk3:
+    """Our own driver: one SysEx a frame."""
+
+    def __init__(self) -> None:
+        self._changes = Changes()
+
+    def render(self, cells: Cells, now_ns: int) -> list[bytes]:
+        changed = self._changes.take(cells, now_ns)
+        return [bulk(changed)] if changed else []
+
+    def read(self, message: bytes) -> Press | None:
+        press = read(message)
+        if press is not None and press.kind is PressKind.CONNECTED:
+            self.forget()
+        return press
+
+    def forget(self) -> None:
+        self._changes.forget()
+
+
+def decode(message: bytes) -> Cells | None:
+    """What a bulk message of true colours lights; None for any other message."""
+    if not (message.startswith(HEADER + bytes((BULK,))) and message.endswith(END)):
+        return None
+    body = message[len(HEADER) + 1 : -1]
+    if len(body) % 5 or any(body[i] != TRUE_COLOUR for i in range(0, len(body), 5)):
+        return None
+    return {body[i + 1]: (body[i + 2], body[i + 3], body[i + 4]) for i in range(0, len(body), 5)}

@@ -1,0 +1,321 @@
+"""The midi process: every MIDI port of a patch, polled about every millisecond.
+
+    performers ─▶ midi_notes (audio), notes.<player>        surfaces ─▶ presses (conductor)
+    foot-switch, DRY pad, Stop Clip, master ─▶ midi_safe (audio), without the conductor
+    midi_out (conductor: LEDs) ─▶ ports                     answers_midi.<player> ─▶ ports
+
+A MIDI_OUT record of size 0 asks for panic on its port (ALL_PORTS: on all): what sounds is ended,
+here and at the ports. PRESS also carries notices (devices/launchpad/mk3.NOTICES). Not real-time
+safe; one thread; started by the supervisor with `python -m devices.midi.process FOLDER`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from devices.launchpad.layout import DRY_PAD, PANIC_BUTTON
+from devices.launchpad.mk3 import notice
+from devices.midi.answers import Answers
+from devices.midi.ledger import Ledger
+from devices.midi.notes import Feed
+from devices.midi.parse import (
+    CHANNEL_PRESSURE,
+    CONTROL,
+    POLY_PRESSURE,
+    PROGRAM,
+    SYSEX,
+    Parsed,
+    parse,
+)
+from devices.midi.ports import PortEvent, PortKind, Ports, PortState, port_table
+from devices.midi.route import Performer, as_message
+from devices.midi.safe import SafeMap, SafePath
+from devices.midi.surface_port import GOODBYE, SurfacePort
+from engine.layout import PRESS, SafeKind
+from engine.patch import Patch
+from engine.shm import Shared
+from engine.surface import PressKind
+
+POLL_S = 0.001
+ALL_PORTS = 0xFFFF
+OUT_MAX = 16  # MIDI_OUT records in one step: LEDs must not hold up notes
+
+CONNECTED = notice(PressKind.CONNECTED)
+LOST = notice(PressKind.LOST)
+PANIC_HELD = notice(PressKind.HELD, PANIC_BUTTON)
+
+log = logging.getLogger("segue.midi")
+
+
+class MidiProcess:
+    """All of the process but its loop; tests drive step() with a clock of their own."""
+
+    def __init__(self, shared: Shared, ports: Ports | None = None) -> None:
+        self.shared = shared
+        patch = shared.patch
+        self.table = port_table(patch)
+        self.ports = ports if ports is not None else Ports(self.table)
+        self.malformed = 0  # bytes thrown away
+        self._presses: list[tuple[int, bytes]] = []
+        self._pressure: dict[tuple[int, bytes], bytes] = {}
+        self._down: list[str] = []
+        self._connect(patch)
+
+    def _connect(self, patch: Patch) -> None:
+        voices = list(patch.voices)
+        self.ledger = Ledger()
+        self._thru = Feed(self.shared, "midi_notes")
+        self._performers: dict[int, Performer] = {}
+        self._listeners: dict[int, list[Feed]] = {}
+        self._surfaces: dict[int, SurfacePort] = {}
+        self._answers: dict[int, Answers] = {}
+        self._safe: dict[int, SafePath] = {}
+        for index, spec in enumerate(self.table):
+            if spec.kind is PortKind.PERFORMER:
+                given = patch.midi[spec.name]
+                voice = None if given.voice is None else voices.index(given.voice)
+                self._performers[index] = Performer(index, given, voice, self.ledger)
+                self._listeners[index] = [
+                    Feed(self.shared, f"notes.{name}")
+                    for name, player in patch.players.items()
+                    if player.listens == spec.name and self.shared.has_ring(f"notes.{name}")
+                ]
+                channel = None if given.channel is None else given.channel - 1
+                self._safe[index] = SafePath(
+                    SafeMap(given.dry_cc, given.master_cc, channel=channel)
+                )
+            elif spec.kind is PortKind.SURFACE:
+                self._surfaces[index] = SurfacePort()
+                self._safe[index] = SafePath(SafeMap(panic_cc=PANIC_BUTTON, dry_note=DRY_PAD))
+            else:
+                self._answers[index] = Answers()
+
+    def step(self, now_ns: int) -> None:
+        """One turn of the loop: ports, then what came in, then what goes out."""
+        for event in self.ports.step(now_ns):
+            self._port_event(event, now_ns)
+        self._tell_down()
+        for index in self._performers:
+            for data in self.ports.poll(index):
+                self._perform(index, self._parse(index, data), now_ns)
+        self._stand_ins(now_ns)
+        for index, surface in self._surfaces.items():
+            for data in self.ports.poll(index):
+                for message in self._parse(index, data).messages:
+                    self._touch(index, surface, message, now_ns)
+            self._keep(index, surface, now_ns)
+        for path in self._safe.values():
+            self._safely(path.tick(now_ns))
+        self._send_out()
+        self._send_answers(now_ns)
+        self._send_presses(now_ns)
+        for feed in self._feeds():
+            feed.tick()
+
+    def close(self) -> None:
+        """End every note, give the Launchpad back, close the ports. Safe at any time, once."""
+        self._release_all(self.shared.frame_at(time.monotonic_ns()))
+        for index in self._surfaces:
+            for message in GOODBYE:
+                self.ports.send(index, message)
+        self.ports.close()
+
+    # ---- in
+
+    def _parse(self, index: int, data: bytes) -> Parsed:
+        found = parse(data)
+        if found.thrown:
+            self.malformed += found.thrown
+            log.warning("%s: %d bytes of malformed MIDI", self.table[index].name, found.thrown)
+        return found
+
+    def _perform(self, index: int, found: Parsed, now_ns: int) -> None:
+        frame = self.shared.frame_at(now_ns)
+        for message in found.messages:
+            self._play(index, message, frame, now_ns)
+        if found.broken:
+            self._emit(index, self._performers[index].release(frame))
+
+    def _play(self, index: int, message: bytes, frame: int, now_ns: int) -> None:
+        safe = self._safe[index]
+        self._safely(safe.hear(message, now_ns))
+        if message[0] & 0xF0 in (CONTROL, PROGRAM):
+            self._presses.append((index, message))
+        if not safe.owns(message):
+            self._emit(index, self._performers[index].hear(message, frame))
+
+    def _emit(self, index: int, records: np.ndarray) -> None:
+        if not len(records):
+            return
+        if self.shared.patch.midi[self.table[index].name].voice is not None:
+            self._thru.push(records)
+        for feed in self._listeners[index]:
+            feed.push(records)
+
+    def _stand_ins(self, now_ns: int) -> None:
+        """Notes of the demo's performers, as if they had come in by the ports of their voice."""
+        if not self.shared.has_ring("performer_notes"):
+            return
+        for record in self.shared.ring("performer_notes").pop():
+            message = as_message(record)
+            for index, performer in self._performers.items():
+                if message is not None and performer.voice == record["voice"]:
+                    self._play(index, message, int(record["frame"]), now_ns)
+
+    def _touch(self, index: int, surface: SurfacePort, message: bytes, now_ns: int) -> None:
+        if message[0] >= SYSEX:
+            if surface.hear(message, now_ns):
+                log.info("%s: Launchpad, firmware %s", self.table[index].name, surface.version)
+                self._presses.append((index, CONNECTED))
+            return
+        self._safely(self._safe[index].hear(message, now_ns))
+        status = message[0] & 0xF0
+        if status in (POLY_PRESSURE, CHANNEL_PRESSURE):
+            self._pressure[index, message[:-1]] = message  # only the last of a burst matters
+        else:
+            self._presses.append((index, message))
+
+    # ---- ports
+
+    def _port_event(self, event: PortEvent, now_ns: int) -> None:
+        spec = self.table[event.index]
+        way = "in" if event.reads else "out"
+        level = logging.INFO if event.state is PortState.OPEN else logging.WARNING
+        log.log(level, "%s (%s) is %s: %s", spec.name, way, event.state.value, event.detail)
+        if event.reads and event.index in self._safe:
+            self._safe[event.index].lost()
+        if event.reads and event.index in self._performers:
+            performer = self._performers[event.index]
+            self._emit(event.index, performer.release(self.shared.frame_at(now_ns)))
+        if event.reads:
+            return
+        if event.index in self._answers:
+            self._answers[event.index].release()  # whatever sounded is out of reach now
+        elif event.state in (PortState.OPEN, PortState.VIRTUAL):
+            for message in self._surfaces[event.index].opened(now_ns):
+                self.ports.send(event.index, message)
+            self._presses.append((event.index, CONNECTED))
+        else:
+            self._surfaces[event.index].lost()
+            self._presses.append((event.index, LOST))
+
+    def _keep(self, index: int, surface: SurfacePort, now_ns: int) -> None:
+        for message in surface.tick(now_ns):
+            self.ports.send(index, message)
+        if surface.silent(now_ns):
+            for event in self.ports.reopen(index):
+                self._port_event(event, now_ns)
+
+    def _tell_down(self) -> None:
+        down = self.ports.down()
+        if down != self._down:
+            self._down = down
+            for line in down:
+                log.warning("no MIDI from %s", line)
+
+    # ---- out
+
+    def _safely(self, record: np.ndarray | None) -> None:
+        if record is None:
+            return
+        self.shared.push("midi_safe", record)
+        if record["kind"][0] == SafeKind.PANIC:
+            log.warning("panic")
+            for index in self._surfaces:
+                self._presses.append((index, PANIC_HELD))
+            self._release_all(self.shared.frame_at(time.monotonic_ns()))
+
+    def _release_all(self, frame: int) -> None:
+        for index, performer in self._performers.items():
+            self._emit(index, performer.release(frame))
+        for index, answers in self._answers.items():
+            self._send_all(index, answers.panic())
+
+    def _send_all(self, index: int, messages: Sequence[bytes]) -> None:
+        for message in messages:
+            self.ports.send(index, message)
+
+    def _send_out(self) -> None:
+        for record in self.shared.ring("midi_out").pop(OUT_MAX):
+            port, size = int(record["port"]), int(record["size"])
+            if size == 0 and port == ALL_PORTS:
+                self._release_all(self.shared.frame_at(time.monotonic_ns()))
+            elif size == 0 and port in self._answers:
+                self._send_all(port, self._answers[port].panic())
+            elif 0 < size <= record["data"].size:
+                self.ports.send(port, record["data"][:size].tobytes())
+
+    def _send_answers(self, now_ns: int) -> None:
+        if not self._answers:
+            return
+        clock = self.shared.clock()
+        # What is sent now leaves at the start of the next period.
+        horizon = self.shared.frame_at(now_ns) + (clock.block if clock else 0)
+        for index, answers in self._answers.items():
+            ring = self.shared.ring(f"answers_midi.{self.table[index].name}")
+            self._send_all(index, answers.take(ring.pop()))
+            self._send_all(index, answers.due(horizon))
+
+    def _send_presses(self, now_ns: int) -> None:
+        told = self._presses + [(key[0], message) for key, message in self._pressure.items()]
+        self._presses, self._pressure = [], {}
+        if not told:
+            return
+        records = np.zeros(len(told), PRESS)
+        records["mono_ns"] = now_ns
+        records["frame"] = self.shared.frame_at(now_ns)
+        for record, (index, message) in zip(records, told, strict=True):
+            record["port"] = index
+            record["data"][: len(message)] = np.frombuffer(message, np.uint8)
+        self.shared.push("presses", records)
+
+    def _feeds(self) -> list[Feed]:
+        return [self._thru, *(feed for feeds in self._listeners.values() for feed in feeds)]
+
+
+def run(folder: Path) -> int:
+    """Serve the performance in `folder` until SIGTERM or SIGINT."""
+    shared = Shared.open(folder)
+    stop = False
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stop
+        stop = True
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    process = MidiProcess(shared)
+    try:
+        while not stop:
+            process.step(time.monotonic_ns())
+            shared.heartbeat("midi")
+            shared.wait("midi", POLL_S)
+    finally:
+        process.close()
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """argv: the performance's shared folder."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="midi: %(message)s", stream=sys.stderr)
+    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+        log.error("found %s, expected the shared folder of a performance", arguments or "nothing")
+        return 2
+    return run(Path(arguments[0]))
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    # Outputs of a server that died take a second each to be destroyed (transport.py).
+    os._exit(code)

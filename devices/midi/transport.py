@@ -1,0 +1,239 @@
+"""python-rtmidi behind a small interface that notices when its server has died.
+
+Not real-time safe. One thread for everything. Polled only: rtmidi's callbacks lose messages and
+crash under asynchronous JACK.
+
+What rtmidi does not say by itself (all of it measured on JACK 1.9.21):
+- After the server died, ports read as open and, once another server runs, the old client even lists
+  the old server's ports. So a transport sends itself a message (the echo) and counts those that
+  did not come back.
+- A send to a dead server fills a 16 KiB buffer and then spins for ever. So no more than
+  UNCONFIRMED_BYTES go out between two echoes.
+- Deleting an output of a dead server holds the interpreter for one second. So those are kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+import rtmidi
+
+CLIENT: Final = "segue-midi"  # also how our own ports are told from others'
+ECHO_PORT: Final = "echo"
+ECHO_LOST: Final = 5  # echoes outstanding: the server is gone
+UNCONFIRMED_BYTES: Final = 12_000
+QUEUE_MESSAGES: Final = 4096
+ALSA_DEVICE: Final = "/dev/snd/seq"
+
+
+class TransportError(Exception):
+    """The server does not answer, or a port cannot be opened; says which and why."""
+
+
+class InPort(Protocol):
+    """An open input."""
+
+    def poll(self) -> bytes | None:
+        """The next message that arrived, or None. Never waits, never raises."""
+        ...
+
+    def close(self, dead: bool = False) -> None:
+        """dead: the server is gone."""
+        ...
+
+
+class OutPort(Protocol):
+    """An open output."""
+
+    def send(self, data: bytes) -> bool:
+        """Send one message; False when it was refused. Never waits, never raises."""
+        ...
+
+    def close(self, dead: bool = False) -> None:
+        """Sends what waits, then closes. dead: the server is gone."""
+        ...
+
+
+class Transport(Protocol):
+    """One connection to one MIDI system."""
+
+    name: str
+
+    def inputs(self) -> list[str] | None:
+        """Names of ports one can listen to; None when they cannot be told just now."""
+        ...
+
+    def outputs(self) -> list[str] | None:
+        """Names of ports one can send to, as inputs()."""
+        ...
+
+    def open_input(self, port: str | None, label: str) -> InPort:
+        """Open by name; None makes a virtual port called `label`. Raises TransportError."""
+        ...
+
+    def open_output(self, port: str | None, label: str) -> OutPort: ...
+
+    def alive(self) -> bool:
+        """Call ten times a second: False once the server is gone."""
+        ...
+
+    def close(self, dead: bool = False) -> None: ...
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Send libjack's and libasound's own stderr lines away: they print on every try."""
+    kept = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(null)
+        os.close(kept)
+
+
+class RtIn:
+    """A rtmidi.MidiIn."""
+
+    def __init__(self, api: int, port: str | None, label: str) -> None:
+        self._midi = rtmidi.MidiIn(api, name=CLIENT, queue_size_limit=QUEUE_MESSAGES)
+        # A keyboard's clock and active sensing are of no use here; a Launchpad floods with F8.
+        self._midi.ignore_types(sysex=False, timing=True, active_sense=True)
+        _open(self._midi, port, label)
+
+    def poll(self) -> bytes | None:
+        try:
+            got = self._midi.get_message()
+        except (rtmidi.RtMidiError, ValueError):
+            return None
+        return None if got is None else bytes(got[0])
+
+    def close(self, dead: bool = False) -> None:
+        with _quiet():
+            self._midi.delete()
+
+
+class RtOut:
+    """A rtmidi.MidiOut that never fills its buffer for a server that does not read it."""
+
+    _graveyard: Final[list[Any]] = []
+
+    def __init__(self, api: int, port: str | None, label: str, echoes: Callable[[], int]) -> None:
+        self._midi = rtmidi.MidiOut(api, name=CLIENT)
+        self._echoes = echoes
+        self._confirmed = echoes()
+        self._unconfirmed = 0
+        _open(self._midi, port, label)
+
+    def send(self, data: bytes) -> bool:
+        echoes = self._echoes()
+        if echoes != self._confirmed:
+            self._confirmed, self._unconfirmed = echoes, 0
+        if self._unconfirmed + len(data) > UNCONFIRMED_BYTES:
+            return False
+        try:
+            self._midi.send_message(data)
+        except (rtmidi.RtMidiError, ValueError):
+            return False
+        self._unconfirmed += len(data) + 4  # rtmidi stores each message with its size
+        return True
+
+    def close(self, dead: bool = False) -> None:
+        if dead:
+            self._graveyard.append(self._midi)
+            return
+        with _quiet():
+            self._midi.delete()
+
+
+def _open(midi: Any, port: str | None, label: str) -> None:
+    try:
+        if port is None:
+            midi.open_virtual_port(label)
+            return
+        names = midi.get_ports()
+        if port not in names:
+            raise TransportError(f"{port} is gone")
+        midi.open_port(names.index(port), name=label)
+    except BaseException:
+        midi.delete()
+        raise
+
+
+class RtTransport:
+    """rtmidi on JACK or ALSA. Raises TransportError when the server does not answer."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._api = {"jack": rtmidi.API_UNIX_JACK, "alsa": rtmidi.API_LINUX_ALSA}[name]
+        if name == "alsa" and not os.path.exists(ALSA_DEVICE):
+            raise TransportError(f"alsa: no {ALSA_DEVICE} (load the snd-seq kernel module)")
+        self._echoes = 0
+        self._outstanding = 0
+        with _quiet():
+            try:
+                self._scan_in = rtmidi.MidiIn(self._api, name=f"{CLIENT}-scan")
+                self._scan_out = rtmidi.MidiOut(self._api, name=f"{CLIENT}-scan")
+                before = self._scan_in.get_ports()  # another segue may run on this server
+                self._echo_out = RtOut(self._api, None, ECHO_PORT, lambda: self._echoes)
+                after = self._scan_in.get_ports()
+                ours = [n for n in after if _is_echo(n) and n not in before]
+                if not ours:
+                    raise TransportError(f"{name}: our own port does not show up")
+                self._echo_in = RtIn(self._api, ours[0], ECHO_PORT)
+            except rtmidi.RtMidiError as error:
+                raise TransportError(f"{name}: {error}") from error
+
+    def inputs(self) -> list[str] | None:
+        return self._others(self._scan_in)
+
+    def outputs(self) -> list[str] | None:
+        return self._others(self._scan_out)
+
+    def _others(self, midi: Any) -> list[str] | None:
+        if self._outstanding > 1:  # the server may be gone; its lists would be the old ones
+            return None
+        try:
+            return [n for n in midi.get_ports() if not n.startswith(CLIENT)]
+        except (rtmidi.RtMidiError, UnicodeDecodeError):
+            return None
+
+    def open_input(self, port: str | None, label: str) -> InPort:
+        with _quiet():
+            try:
+                return RtIn(self._api, port, label)
+            except (rtmidi.RtMidiError, ValueError) as error:
+                raise TransportError(f"{self.name}: {port or label}: {error}") from error
+
+    def open_output(self, port: str | None, label: str) -> OutPort:
+        with _quiet():
+            try:
+                return RtOut(self._api, port, label, lambda: self._echoes)
+            except (rtmidi.RtMidiError, ValueError) as error:
+                raise TransportError(f"{self.name}: {port or label}: {error}") from error
+
+    def alive(self) -> bool:
+        while self._echo_in.poll() is not None:
+            self._echoes += 1
+            self._outstanding = 0
+        if self._outstanding >= ECHO_LOST:
+            return False
+        self._echo_out.send(bytes((0xB0, 0, 0)))
+        self._outstanding += 1
+        return True
+
+    def close(self, dead: bool = False) -> None:
+        self._echo_in.close(dead)
+        self._echo_out.close(dead)
+        with _quiet():
+            self._scan_in.delete()
+            self._scan_out.delete()  # opened no port, so it has nothing to wait for
+
+
+def _is_echo(name: str) -> bool:
+    return name.startswith(CLIENT) and f":{ECHO_PORT}" in name
