@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,9 @@ def frames_exact(request: StemRequest, rate: int) -> float:
         raise RenderError(f"stem tempo is {request.bpm}, expected 20 to 400 beats a minute")
     seconds = request.beats * 60.0 / request.bpm
     if not 0.0 < seconds <= SECONDS_MAX:
-        raise RenderError(f"stem is {seconds:.1f} s long, expected at most {SECONDS_MAX:.0f} s")
+        raise RenderError(
+            f"stem is {seconds:.1f} s long, expected above 0 and at most {SECONDS_MAX:.0f} s"
+        )
     return seconds * rate
 
 
@@ -73,8 +76,8 @@ def render(
 def _events(
     notes: list[StemNote], request: StemRequest, exact: float, frames: int
 ) -> list[tuple[int, int, int, int]]:
-    """(frame, 0 off or 1 on, key, velocity) of one pass, in order, offs first. A note that ends with
-    the loop ends at the next pass's first frame."""
+    """(frame, 0 off or 1 on, key, velocity) of one pass, in order, offs first. A note that ends
+    with the loop ends at the next pass's first frame."""
     per_beat = exact / request.beats
     out = []
     for n in notes:
@@ -122,7 +125,7 @@ def _cuts(events: list[tuple[int, int, int, int]], frames: int) -> Iterator[tupl
     edges = {e[0] for e in events if e[0] < frames}
     edges |= set(range(0, frames, GRID_FRAMES)) | {frames}
     ordered = sorted(edges)
-    yield from zip(ordered, ordered[1:], strict=False)
+    yield from pairwise(ordered)
 
 
 def _play(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,13 +68,12 @@ class OrpheusMaker:
                 raise AdapterError(f"orpheus: unknown key {name!r}, expected {', '.join(CONFIG)}")
         import torch
 
-        from models.orpheus import checkpoint as checkpoints
-        from models.orpheus.decoder import Decoder
+        from models.orpheus.checkpoint import WEIGHTS
 
         torch.set_num_threads(1)
-        loaded = checkpoints.load(checkpoint or checkpoints.WEIGHTS)
-        self.decoder, self.known = Decoder(loaded), loaded.known
-        self.decoder.feed([0] * 8)  # warm up
+        path = checkpoint or WEIGHTS
+        stamp = path.stat().st_mtime_ns if path.exists() else 0
+        self.decoder, self.known = _decoder(path, stamp)
 
     def generate(
         self,
@@ -182,6 +182,18 @@ class OrpheusMaker:
         from models.orpheus.corpus import snap
 
         return snap(event)
+
+
+@lru_cache(maxsize=1)
+def _decoder(path: Path, stamp: int) -> tuple[Decoder, list[int] | None]:
+    """A warm decoder and the tokens it knows; makers of one process share it (one thread)."""
+    from models.orpheus.checkpoint import load
+    from models.orpheus.decoder import Decoder
+
+    loaded = load(path)
+    decoder = Decoder(loaded)
+    decoder.feed([0] * 8)
+    return decoder, loaded.known
 
 
 def fault(notes: list[StemNote], request: StemRequest, scale: tuple[int, ...]) -> str:
