@@ -16,6 +16,7 @@ from engine.patch_yaml import describe
 PERFORMER = "performer"  # the stream that the demo's performers feed
 PLAYER_KINDS = ("notes", "texture")
 MAKER_KINDS = ("stems",)
+MAX_STEM_S = 64  # the stem arena has MAX_STEMS slots of the longest role: about 1 GB at this length
 
 
 def check(patch: Patch, reader: Reader, folder: Path, models: Mapping[str, str]) -> None:
@@ -84,10 +85,15 @@ def _players(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
             heard, wanted = (*patch.midi,), "a MIDI input: "
             if player.voice is None and player.midi_out is None:
                 yield f"{key}.voice", "nowhere for its notes to sound", "a voice, or midi_out"
+            if player.to:
+                yield f"{key}.to", "sends of a player of notes", "sends at its voice (voices: ...)"
         else:
             heard, wanted = (*patch.inputs,), "an input: "
             if not player.to:
                 yield f"{key}.to", "nowhere for its texture to sound", "a bus, such as {main: -12}"
+            for end in ("voice", "midi_out"):
+                if getattr(player, end) is not None:
+                    yield f"{key}.{end}", "notes of a player of textures", "only `to`"
         if player.listens not in heard:
             wanted += suggest(player.listens, heard)
             yield f"{key}.listens", describe(player.listens), wanted
@@ -96,6 +102,10 @@ def _players(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
 def _roles(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
     for name, role in patch.roles.items():
         yield from _model(f"roles.{name}.maker", role.maker, MAKER_KINDS, models)
+        seconds = role.bars * patch.clock.beats_per_bar * 60.0 / patch.clock.bpm
+        if seconds > MAX_STEM_S:
+            found = f"{role.bars} bars, which last {seconds:.0f} s at {patch.clock.bpm:g} BPM"
+            yield f"roles.{name}.bars", found, f"stems of at most {MAX_STEM_S} s"
 
 
 def _clock(patch: Patch) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import warnings
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -173,8 +174,11 @@ class Reader:
             self.refuse(node, key, expected, "text with a NUL character")
         if regex:
             try:
-                re.compile(value)
-            except (re.error, OverflowError, RecursionError) as error:
+                # Python warns of patterns that will mean something else one day: refused as well.
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    re.compile(value)
+            except (re.error, Warning, OverflowError, RecursionError) as error:
                 wrong = f"{describe(value)} ({error})"
                 self.refuse(node, key, f"{expected}; a regular expression that compiles", wrong)
         return value

@@ -73,6 +73,7 @@ needs() {
     # Debian 12 has jack_iodelay in jackd2; later ones and Ubuntu in jack-example-tools.
     need "$(first_known jack-example-tools jackd2)" command_there jack_iodelay
     need sox command_there sox
+    need systemd command_there systemd-analyze
     [ "$level" = test ] && return
     need supercollider-server command_there scsynth
     need ecasound command_there ecasound

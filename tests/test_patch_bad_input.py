@@ -121,6 +121,7 @@ def test_the_good_patch_loads(tmp_path: Path) -> None:
         ("program: 0", "program: 128", 14, "voices.piano.program", "128", "from 0 to 127"),
         ("channels: [1, 2]", "channels: []", 31, "outputs.main.channels", "a list of 0", "1 to 64"),
         ('    port: "Piano"', '    port: "("', 10, "midi.keys.port", "unterminated", "compiles"),
+        ('    port: "Piano"', '    port: "[[a]]"', 10, "midi.keys.port", "nested set", "compiles"),
         # references
         ("reverb: -12", "revreb: -12", 7, "inputs.horn.to.revreb", "unknown bus", "mean reverb?"),
         (
@@ -149,6 +150,23 @@ def test_the_good_patch_loads(tmp_path: Path) -> None:
         ("    channel: 1\n", "    stream: hron\n", 6, "inputs.horn.stream", '"hron"', "performer"),
         ("    channel: 1\n", "    trim_db: 0\n", 5, "inputs.horn.channel", "nothing", "a channel"),
         ("    to: {main: -12}", "    to: {}", 24, "players.mist.to", "nowhere", "a bus"),
+        (
+            "listens: keys",
+            "listens: keys\n    to: {cue: 0}",
+            20,
+            "players.answer.to",
+            "notes",
+            "voice",
+        ),
+        (
+            "listens: horn",
+            "listens: horn\n    midi_out: x",
+            24,
+            "players.mist.midi_out",
+            "textures",
+            "to",
+        ),
+        ("bars: 4", "bars: 32", 28, "roles.drums.bars", "last 77 s at 100 BPM", "at most 64 s"),
         # routes and channels
         ("channel: 1\n", "stream: mist\n", 6, "inputs.horn.stream", "horn <- mist <- horn", "ends"),
         ("channel: 7", "channel: 2", 34, "cv.pitch.channel", "outputs.main", "destroy a speaker"),
