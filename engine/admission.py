@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 
+from engine.kernel import lib
 from engine.layout import ALL_VOICES, MAX_VOICES, NoteKind
 from engine.ring import Ring
 from engine.sampler import VoiceEvent
@@ -26,6 +27,7 @@ class NoteIntake:
         self.ring = ring
         self.held: dict[tuple[int, int], int] = {}
         self.epoch = ring.epoch
+        self._header = ring.pointer
         self._pending: list[Due] = []
         self._order = 0
 
@@ -40,7 +42,7 @@ class NoteIntake:
         """Events with frame < until, in order."""
         due: list[Due] = []
         self._renew(due)
-        if len(self.ring):
+        if lib.seg_ring_count(self._header):
             for n in self.ring.pop(NOTES_A_BLOCK).tolist():
                 self._admit(n, due)
         while self._pending and self._pending[0][0] < until:
@@ -49,8 +51,9 @@ class NoteIntake:
 
     def _renew(self, due: list[Due]) -> None:
         """A new producer has taken over: what the old one left is released."""
-        if self.ring.epoch != self.epoch:
-            self.epoch = self.ring.epoch
+        epoch = self._header.epoch
+        if epoch != self.epoch:
+            self.epoch = epoch
             due.extend(self.release())
 
     def _admit(self, n: tuple, due: list[Due]) -> None:

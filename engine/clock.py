@@ -31,6 +31,7 @@ BEND_BEATS = 1.5  # a bend without new evidence ends after this
 COAST_AFTER_BEATS = 4.0  # this long without evidence, and the clock coasts
 SEARCH_AFTER_BEATS = 32.0  # this long, and without a hand it starts anew
 MIN_CONFIDENCE = 0.05  # of an observation; below it is noise
+MAX_AHEAD_S = 0.5  # beats may be predicted; a frame farther ahead is a broken stamp
 FADE_BEATS = 8.0  # coasting halves the confidence in this
 
 _C = ClockState
@@ -105,7 +106,8 @@ class Clock:
             return
         frame, confidence = int(observation["frame"]), float(observation["y"])
         listening = self.follow and not self.held and self.state is not _C.EXTERNAL
-        if not listening or not confidence >= MIN_CONFIDENCE or frame > self._now:
+        ahead = (frame - self._now) / self.line.rate
+        if not listening or not confidence >= MIN_CONFIDENCE or ahead > MAX_AHEAD_S:
             return
         if not self._follower.series.add(frame):
             return

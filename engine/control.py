@@ -37,6 +37,7 @@ class Control:
         self._commands = performance.shared.ring("commands")
         self._reports_ring = performance.shared.ring("reports")
         self._reports: list[Report] = []
+        self._panic = performance.state["panic"]
         self._waiting: list[tuple] = []  # GAIN commands for a later frame
         self._generated = [
             is_generated(performance.patch, f"voice.{v}") for v in performance.patch.voices
@@ -71,10 +72,10 @@ class Control:
     def admit(self, t: int, n: int) -> list[Due]:
         """Take what waits; returns note-offs that follow from it."""
         due: list[Due] = []
-        if len(self._safe):
+        if lib.seg_ring_count(self._safe.pointer):
             for kind, value in self._safe.pop(16).tolist():
                 self.safe(kind, value, t, due)
-        if len(self._commands):
+        if lib.seg_ring_count(self._commands.pointer):
             for command in self._commands.pop(COMMANDS_A_BLOCK).tolist():
                 self._obey(command, t, n, due)
         if self._waiting:
@@ -179,9 +180,10 @@ class Control:
             p.set_ramp("master", t, float(value), MASTER_FADE_FRAMES)
 
     def _finish_panic(self, t: int) -> None:
-        s = self._p.state[0]
-        if not s["panic"] or t < s["panic"]:
+        panic = self._panic[0]
+        if not panic or t < panic:
             return
+        s = self._p.state[0]
         ended = 0
         for slot in range(MAX_STEMS):
             if s["stems"][slot]["state"]:

@@ -92,7 +92,7 @@ typedef struct {
 } audio_record;
 
 /* Write n frames as records; returns frames that found no room. */
-int64_t seg_tap(seg_ring *r, const float *planes, int64_t stride, int channels, int64_t t, int n) {
+int64_t seg_tap(seg_ring *r, const float *const *rows, int channels, int64_t t, int n) {
   for (int done = 0; done < n;) {
     int k = n - done < BLOCK ? n - done : BLOCK;
     uint64_t w = r->write;
@@ -105,7 +105,7 @@ int64_t seg_tap(seg_ring *r, const float *planes, int64_t stride, int channels, 
     a->count = k;
     a->epoch = r->epoch;
     for (int c = 0; c < channels; c++)
-      memcpy(a->data + c * BLOCK, planes + c * stride + done, sizeof(float) * (size_t)k);
+      memcpy(a->data + c * BLOCK, rows[c] + done, sizeof(float) * (size_t)k);
     store_release(&r->write, w + 1);
     done += k;
   }

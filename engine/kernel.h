@@ -77,7 +77,7 @@ uint32_t seg_ring_pop(seg_ring *ring, void *records, uint32_t count);
 uint32_t seg_ring_count(const seg_ring *ring);
 void seg_ring_clear(seg_ring *ring);
 
-int64_t seg_tap(seg_ring *ring, const float *planes, int64_t stride, int channels, int64_t t, int n);
+int64_t seg_tap(seg_ring *ring, const float *const *rows, int channels, int64_t t, int n);
 int64_t seg_stream_read(seg_ring *ring, seg_stream *stream, int channels, float *planes,
                         int64_t stride, int64_t t, int n);
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,11 @@ class LivePerformance:
         self._streams = pointer(self.state["streams"], "seg_stream *")
         self._arena = pointer(shared.arena)
         self._marks = np.zeros(2, np.uint32)  # stems started, ended
+        self._mark_pointers = (
+            pointer(self._marks, "uint32_t *"),
+            pointer(self._marks[1:], "uint32_t *"),
+        )
+        self._notes = self.state["notes"][0]
         self._voices = [
             SampledVoice(soundfont, v, rate) for v in patch.voices.values() if soundfont
         ]
@@ -123,10 +129,10 @@ class LivePerformance:
         self.cv = CvOutputs(patch, self.state, channels.cv, rate)
         self.tick = Tick(rate)
         self.taps = Taps(shared, self.mixer)
-        self.stage_ns = np.zeros(len(STAGES), np.uint32)
-        self._silence = np.zeros((MAX_FRAMES, max(1, channels.channels_in)), np.float32)
+        self.stage_ns = (0,) * len(STAGES)
+        self._in = np.zeros((MAX_FRAMES, max(1, channels.channels_in)), np.float32)
         self._out = np.zeros((MAX_FRAMES, max(1, channels.channels_out)), np.float32)
-        self._input = pointer(self._silence)
+        self._input, self._output = pointer(self._in), pointer(self._out)
         self._n = 0
         if resumed is not None:
             self._strike_again()
@@ -164,10 +170,9 @@ class LivePerformance:
     # ---- one block
 
     def hear(self, block: np.ndarray | None, n: int) -> None:
-        """Give the next block's input: float32 (n, channels_in), C-contiguous, or None: silence."""
+        """Give the next n (at most MAX_FRAMES) frames: float32 (n, channels_in), None: silence."""
         self._n = n
-        self._input = pointer(self._silence if block is None else block)
-        self._held_input = block
+        self._in[:n] = 0.0 if block is None else block
 
     def forward(self, t: int) -> AudioFrame:
         """The block of the n frames that `hear` announced, from device frame t on."""
@@ -192,7 +197,7 @@ class LivePerformance:
         self.control.flush()
         self.state["t"] = t + n
         marks.append(clock())
-        self.stage_ns[:] = np.diff(marks)
+        self.stage_ns = tuple(b - a for a, b in pairwise(marks))
         return frame
 
     def _inputs(self, t: int, n: int) -> None:
@@ -220,7 +225,7 @@ class LivePerformance:
     def _sampler(self, t: int, n: int, due: list) -> None:
         events = by_voice(due, t, n, len(self._voices))
         first = self._first_voice
-        notes = self.state[0]["notes"]
+        notes = self._notes
         for v, voice in enumerate(self._voices):
             for offset, kind, key, velocity, _ in events[v]:
                 if kind == NoteKind.ON:
@@ -250,11 +255,11 @@ class LivePerformance:
                 MAX_FRAMES,
                 t,
                 n,
-                pointer(self._marks, "uint32_t *"),
-                pointer(self._marks[1:], "uint32_t *"),
+                *self._mark_pointers,
             )
-            if self._marks.any():
-                self.control.report_stems(t, n, int(self._marks[0]), int(self._marks[1]))
+            started, ended = self._marks.tolist()
+            if started or ended:
+                self.control.report_stems(t, n, started, ended)
         click = self.mixer.index["click"]
         self.tick.render(self.state, t, n, self.mixer.sources[click])
 
@@ -281,8 +286,8 @@ class LivePerformance:
         mixer = self.mixer
         out = self._out[:n]
         out[:] = 0.0
-        target = pointer(out)
-        count = out.shape[1]
+        target = self._output
+        count = self._out.shape[1]
         lib.seg_gain(mixer.bus(0), MAX_FRAMES, 2, t, n, self._ramps["master"])
         for bus, limited, channels in self._outputs:
             if limited:

@@ -17,7 +17,10 @@ import select
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,15 @@ from engine.patch import Patch
 from engine.ring import Ring
 from engine.state import MAX_SOURCES, STATE, TIMELINE
 from engine.timeline import Timeline
+
+
+class AudioPhase(IntEnum):
+    """What the audio process is at (clock section)."""
+
+    STARTING = 0
+    WAITING = 1  # no device; says so and tries again
+    RUNNING = 2
+
 
 SHM_ROOT = Path("/dev/shm")
 PREFIX = "segue-"
@@ -111,6 +123,7 @@ class Clock:
     missed: int
     pid: int
     dry: bool
+    phase: AudioPhase
 
 
 def ring_table(patch: Patch) -> dict[str, tuple[np.dtype, int, str]]:
@@ -177,8 +190,12 @@ class Section:
         self._data = base + 64
 
     def write(self, record: np.ndarray) -> None:
+        self.writer(record)()
+
+    def writer(self, record: np.ndarray) -> Callable[[], None]:
+        """A function that publishes what `record` then holds: for one that is written often."""
         source = ffi.cast("void *", record.ctypes.data)
-        lib.seg_publish(self._sequence, self._data, source, self.dtype.itemsize)
+        return partial(lib.seg_publish, self._sequence, self._data, source, self.dtype.itemsize)
 
     def read(self) -> np.ndarray | None:
         record = np.empty(1, self.dtype)
@@ -213,6 +230,8 @@ class Shared:
                 Ring.create(path, dtype, capacity)
         beats = _map(self._file("heartbeats"), 8 * 64, create)
         self.heartbeats = np.frombuffer(beats, "<i8")
+        bypass = _map(self._file("bypass"), 8, create)
+        self.bypass = np.frombuffer(bypass, "<i8")  # supervisor's: 1 while JACK carries the dry
         arena_bytes = max(8, self.slots * self.slot_frames * 2 * 4)
         self._arena_memory = _map(self._file("arena"), arena_bytes, create)
         self.arena = np.frombuffer(self._arena_memory, np.float32)
@@ -222,6 +241,11 @@ class Shared:
 
     def _file(self, name: str) -> Path | None:
         return None if self.folder is None else self.folder / name
+
+    def file(self, name: str) -> Path:
+        """A plain file in the shared folder (facts for people and for `segue status`)."""
+        assert self.folder is not None, "a private performance has no files"
+        return self.folder / name
 
     # ---- making and attaching
 
@@ -315,6 +339,7 @@ class Shared:
             missed=int(c["missed"]),
             pid=int(c["pid"]),
             dry=bool(c["dry"]),
+            phase=AudioPhase(int(c["state"])),
         )
 
     def frame_at(self, mono_ns: int) -> int:

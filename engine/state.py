@@ -63,7 +63,6 @@ STATE = np.dtype(
         ("t", "<i8"),  # the next block's first frame
         ("mono_ns", "<i8"),  # CLOCK_MONOTONIC when the last block began
         ("frame_offset", "<i8"),  # Timestamp minus the sound server's own frame count
-        ("patch", "<u8"),  # which performance this is; another's snapshot is not resumed
         ("gains", RAMP, (MAX_SOURCES, MAX_BUSES)),
         ("master", RAMP),
         ("ai", RAMP),  # 1, or 0 under DRY

@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,9 +218,11 @@ class Witness:
     ) -> None:
         self.name = name
         self._server = server
-        self._temporary = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="segue-witness-"))
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._sweep = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        if folder is not None:
+            self._sweep.detach()
         self.log = self.folder / f"{name}.log"
         self.capture = self.folder / f"{name}.f32" if capture and inputs else None
         self.process: subprocess.Popen[bytes] | None = None
@@ -329,13 +332,12 @@ class Witness:
         return read_recording(self.log, self.capture)
 
     def remove(self) -> None:
-        """Stop it and remove its files, when they are in a temporary folder."""
+        """Stop it and remove its files, when they are in a temporary folder (as its end would)."""
         try:
             if self.process is not None:
                 self.stop()
         finally:
-            if self._temporary:
-                shutil.rmtree(self.folder, ignore_errors=True)
+            self._sweep()
 
     def __enter__(self) -> Witness:
         return self.start()

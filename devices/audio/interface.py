@@ -1,0 +1,169 @@
+"""The interface through PortAudio: which device, which channels, and what is missing of them.
+
+sounddevice initialises PortAudio when it is imported, which may hang while a JACK server dies; so
+it is imported here only, in a process that the supervisor may kill.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import json
+import os
+import re
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cffi
+
+from engine.patch import Patch
+from engine.performance import ChannelMap
+
+CLIENT_NAME = "segue"
+
+
+class NoDeviceError(Exception):
+    """Nothing here matches what the patch asks for; says what there is."""
+
+
+@dataclass
+class Found:
+    """The chosen device, and what of the patch it cannot serve."""
+
+    index: int
+    name: str
+    host: str
+    channels: ChannelMap
+    missing: list[str] = field(default_factory=list)
+
+    def save(self, path: Path, **more: Any) -> None:
+        facts = {**asdict(self), **more}
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(facts, indent=1))
+        os.replace(temporary, path)
+
+
+def name_client(name: str = CLIENT_NAME) -> None:
+    """Tell PortAudio's JACK side what to call us; before sounddevice is imported."""
+    library = ctypes.util.find_library("portaudio")
+    if library is None:
+        return
+    ffi = cffi.FFI()
+    ffi.cdef("int PaJack_SetClientName(const char *name);")
+    portaudio: Any = ffi.dlopen(library)
+    if hasattr(portaudio, "PaJack_SetClientName"):
+        global _kept_name  # noqa: PLW0603  PortAudio keeps the pointer, not a copy
+        _kept_name = ffi.new("char[]", name.encode())
+        portaudio.PaJack_SetClientName(_kept_name)
+
+
+_kept_name: Any = None
+
+
+def _candidates(sd: Any, want_jack: bool) -> list[tuple[int, dict[str, Any], str]]:
+    hosts = [h["name"] for h in sd.query_hostapis()]
+    found = []
+    for index, device in enumerate(sd.query_devices()):
+        host = hosts[device["hostapi"]]
+        if want_jack and "JACK" not in host:
+            continue
+        if device["max_output_channels"] > 0:
+            found.append((index, device, host))
+    return found
+
+
+def choose(sd: Any, patch: Patch, want_jack: bool) -> Found:
+    """The device of the patch: the pattern's first match, else the host's default output.
+
+    Raises NoDeviceError."""
+    candidates = _candidates(sd, want_jack)
+    pattern = re.compile(patch.audio.device) if patch.audio.device else None
+    if pattern is not None:
+        matching = [c for c in candidates if pattern.search(f"{c[2]}: {c[1]['name']}")]
+    else:
+        default = {h["default_output_device"] for h in sd.query_hostapis()}
+        system = [c for c in candidates if c[1]["name"] == "system"]
+        matching = system or [c for c in candidates if c[0] in default] or candidates
+    if not matching:
+        names = ", ".join(f"{c[2]}: {c[1]['name']}" for c in candidates) or "none at all"
+        raise NoDeviceError(f"audio.device {patch.audio.device!r} matches nothing; found {names}")
+    index, device, host = matching[0]
+    ports_in, ports_out = _port_names(device["name"]) if "JACK" in host else ([], [])
+    channels, missing = map_channels(
+        patch,
+        int(device["max_input_channels"]),
+        int(device["max_output_channels"]),
+        ports_in,
+        ports_out,
+    )
+    return Found(index, str(device["name"]), host, channels, missing)
+
+
+def _port_names(client: str) -> tuple[list[str], list[str]]:
+    """Port names with their aliases, in channel order: (captures, playbacks)."""
+    listing = subprocess.run(
+        ["jack_lsp", "-A", "-p"], capture_output=True, text=True, timeout=3, check=False
+    )
+    captures: list[str] = []
+    playbacks: list[str] = []
+    name = ""
+    for line in listing.stdout.splitlines():
+        if not line.startswith(("\t", " ")):
+            name = line.strip()
+        elif "properties:" in line:
+            if name.startswith(f"{client}:"):
+                (captures if "output" in line else playbacks).append(name)
+        else:
+            name += " " + line.strip()
+    return captures, playbacks
+
+
+def _channel(wanted: int | str | None, count: int, names: list[str]) -> int | None:
+    if wanted is None:
+        return None
+    if isinstance(wanted, int):
+        return wanted - 1 if 1 <= wanted <= count else None
+    for i, name in enumerate(names):
+        if re.search(wanted, name):
+            return i
+    return None
+
+
+def map_channels(
+    patch: Patch, count_in: int, count_out: int, names_in: list[str], names_out: list[str]
+) -> tuple[ChannelMap, list[str]]:
+    """Channels (from 0) by number or by port-name pattern, and a line for each one missing."""
+    missing: list[str] = []
+    inputs: dict[str, int] = {}
+    for name, source in patch.inputs.items():
+        channel = _channel(source.channel, count_in, names_in)
+        if channel is not None:
+            inputs[name] = channel
+        elif source.channel is not None:
+            missing.append(f"input {name}: channel {source.channel} of {count_in}")
+    outputs: dict[str, tuple[int, ...]] = {}
+    for name, output in patch.outputs.items():
+        found = [_channel(c, count_out, names_out) for c in output.channels]
+        if found and all(c is not None for c in found):
+            outputs[name] = tuple(c for c in found if c is not None)
+        else:
+            missing.append(f"output {name}: channels {list(output.channels)} of {count_out}")
+    cv: dict[str, int] = {}
+    for name, line in patch.cv.items():
+        channel = _channel(line.channel, count_out, names_out)
+        if channel is not None:
+            cv[name] = channel
+        else:
+            missing.append(f"cv {name}: channel {line.channel} of {count_out}")
+    used_out = [*(c for chans in outputs.values() for c in chans), *cv.values()]
+    return (
+        ChannelMap(
+            inputs=inputs,
+            outputs=outputs,
+            cv=cv,
+            channels_in=max(inputs.values(), default=-1) + 1,
+            channels_out=max(used_out, default=-1) + 1,
+        ),
+        missing,
+    )

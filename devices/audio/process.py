@@ -1,0 +1,350 @@
+"""The audio process: `python -m devices.audio.process FOLDER`.
+
+PortAudio's callback calls forward; the main thread waits, beats, and ends. It is killed and
+replaced for every fault: a dead JACK server cannot be reopened in the same process. A successor
+goes on from the snapshot that the callback left in shared memory after each block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from devices.audio import realtime
+from devices.audio.interface import Found, NoDeviceError, choose, name_client
+from devices.audio.jack_clock import JackClock
+from engine.layout import ReportKind
+from engine.performance import ChannelMap, LivePerformance
+from engine.sampler import MAX_FRAMES
+from engine.shm import CLOCK, LEDGER_ROWS, LEVELS, AudioPhase, Shared
+from engine.soundfont import find_soundfont
+
+ERRORS_MAX = 20
+RESUME_MAX_S = 60.0
+WARM_BLOCKS = 200
+log = logging.getLogger("segue.audio")
+
+
+class StreamClock:
+    """For hosts other than JACK: frames from PortAudio's time of the input, a gap when it jumps."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self._first: float | None = None
+        self._expected = 0
+
+    def cycle(self, frames: int, adc_time: float, underflow: bool) -> int:
+        if self._first is None:
+            self._first = adc_time
+        at = round((adc_time - self._first) * self.rate)
+        if underflow and at > self._expected + frames:
+            self._expected = at
+        t = self._expected
+        self._expected += frames
+        return t
+
+
+class Callback:
+    """What PortAudio calls. One thread; everything it needs is made before the stream starts."""
+
+    def __init__(self, shared: Shared, engine: LivePerformance, jack: JackClock | None) -> None:
+        self.shared, self.engine, self.jack = shared, engine, jack
+        self.other = StreamClock(engine.rate)
+        self.stopping = False
+        self.error: BaseException | None = None
+        self.errors = 0
+        self._clock = np.zeros(1, CLOCK)
+        self._missed = self._gap = self._callbacks = 0
+        before = shared.sections["clock"].read()
+        if before is not None:
+            self._missed, self._gap = int(before[0]["missed"]), int(before[0]["gap_frames"])
+            self._callbacks = int(before[0]["callbacks"])
+        self._pid = os.getpid()
+        self._publish_clock = shared.sections["clock"].writer(self._clock)
+        self._publish_state = shared.sections["state"].writer(engine.state)
+        self._levels = np.zeros(1, LEVELS)
+        self._next = int(engine.state[0]["t"])
+        self._resumed = self._next != 0
+        self._offset: int | None = None
+        self._waiting_for_bypass = True
+        self._blocks = 0
+
+    def __call__(
+        self, indata: np.ndarray, outdata: np.ndarray, frames: int, info: Any, status: Any
+    ) -> None:
+        try:
+            self._block(indata, outdata, frames, info, status)
+            self.errors = 0
+        except BaseException as error:
+            self.error = error
+            self.errors += 1
+            self._dry_only(indata, outdata)
+
+    def _dry_only(self, indata: np.ndarray, outdata: np.ndarray) -> None:
+        """forward failed: the dry sound is the last thing to go."""
+        outdata.fill(0)
+        channels = self.engine.channels
+        for name, channel in channels.inputs.items():
+            if self.engine.patch.inputs[name].dry == "segue":
+                for c in channels.outputs.get("main", ()):
+                    outdata[:, c] += indata[:, channel]
+
+    def _block(
+        self, indata: np.ndarray, outdata: np.ndarray, frames: int, info: Any, status: Any
+    ) -> None:
+        wall, cpu = time.monotonic_ns(), time.thread_time_ns()
+        t, deadline_us = self._begin(frames, wall, info, status)
+        engine = self.engine
+        for a in range(0, frames, MAX_FRAMES):
+            n = min(MAX_FRAMES, frames - a)
+            engine.hear(indata[a : a + n] if engine.channels.channels_in else None, n)
+            outdata[a : a + n] = engine.forward(t + a).out
+        self._publish(t, frames, wall)
+        late_us = 0
+        if self.jack is not None:
+            late_us = self.jack.now_us() - deadline_us
+        else:
+            late_us = (time.monotonic_ns() - wall) // 1000 - int(frames * 1e6 / engine.rate)
+        if late_us > 0:
+            self._missed += 1
+            engine.control.report(ReportKind.MISSED, t, a=late_us)
+        self.shared.ledger[self._blocks % LEDGER_ROWS] = (
+            t,
+            time.thread_time_ns() - cpu,
+            time.monotonic_ns() - wall,
+            max(-(1 << 30), min(late_us, 1 << 30)),
+            frames,
+            engine.stage_ns,
+        )
+        self._blocks += 1
+        self.shared.ledger_count[0] = self._blocks
+
+    def _begin(self, frames: int, wall: int, info: Any, status: Any) -> tuple[int, int]:
+        """This block's Timestamp and deadline; gaps counted and reported."""
+        deadline_us = 0
+        if self.jack is not None:
+            device, deadline_us = self.jack.cycle()
+        else:
+            device = self.other.cycle(frames, info.inputBufferAdcTime, bool(status))
+        state = self.engine.state
+        if self._offset is None:
+            self._offset = self._first_offset(device, wall)
+            state["frame_offset"] = self._offset
+            first = device + self._offset
+            self.engine.control.report(ReportKind.RESUMED, first, a=int(self._resumed))
+            if not self._resumed:
+                self._next = first
+            state[0]["fade"] = (first, first, 0.0, 0.0)
+        t = device + self._offset
+        if t > self._next:
+            self._gap += t - self._next
+            self.engine.control.report(ReportKind.GAP, self._next, a=t - self._next)
+        self._next = t + frames
+        if self._waiting_for_bypass and not self.shared.bypass[0]:
+            self._waiting_for_bypass = False
+            self.engine.fade_to(t, 1.0)
+        if self.stopping and state[0]["fade"]["g1"] > 0:
+            self.engine.fade_to(t, 0.0)
+            self.engine.cv.gates_down(t)
+        return t, deadline_us
+
+    def _first_offset(self, device: int, wall: int) -> int:
+        """0, or the predecessor's while the server's counter goes on; else time goes on by ours."""
+        state = self.engine.state[0]
+        if not self._resumed:
+            return 0
+        elapsed = round((wall - int(state["mono_ns"])) * self.engine.rate / 1e9)
+        expected = int(state["t"]) + elapsed
+        offset = int(state["frame_offset"])
+        if abs(device + offset - expected) < self.engine.rate:
+            return offset
+        return expected - device
+
+    def _publish(self, t: int, frames: int, wall: int) -> None:
+        self._callbacks += 1
+        state = self.engine.state
+        state["mono_ns"] = wall
+        self._clock[0] = (
+            t,
+            wall,
+            self._callbacks,
+            self._gap,
+            self._missed,
+            self.engine.rate,
+            frames,
+            self._pid,
+            AudioPhase.RUNNING,
+            state["dry"][0],
+        )
+        self._publish_clock()
+        self._publish_state()
+        if self._blocks % 8 == 0:
+            mixer, levels = self.engine.mixer, self._levels
+            levels["sources"][0] = mixer.source_peaks.max(axis=1)
+            levels["buses"][0][: len(mixer.buses)] = mixer.bus_peaks[: len(mixer.buses)].max(axis=1)
+            levels["not_finite"][0] = mixer.not_finite.sum(axis=1)
+            levels["limited"] = state["limiters"]["active"].sum()
+            self.shared.sections["levels"].write(levels)
+
+
+def _warm_up(shared: Shared, channels: ChannelMap, rate: float) -> None:
+    """Run every path of forward once, on rings of our own, before anything depends on it."""
+    private = Shared.private(shared.patch)
+    engine = LivePerformance(shared.patch, private, channels, rate, None)
+    block = np.zeros((128, max(1, channels.channels_in)), np.float32)
+    for i in range(WARM_BLOCKS):
+        engine.hear(block, 128)
+        engine.forward(i * 128)
+
+
+def _snapshot(shared: Shared) -> np.ndarray | None:
+    """The predecessor's state, if it is of this performance and not too old."""
+    state = shared.sections["state"].read()
+    if state is None or not state[0]["t"]:
+        return None
+    age = (time.monotonic_ns() - int(state[0]["mono_ns"])) / 1e9
+    return state if age < RESUME_MAX_S else None
+
+
+class AudioProcess:
+    """Opens the device, keeps it, and leaves with a fade. Exit codes: 0 asked to, 3 error."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shared = Shared.open(folder)
+        self._stop = False
+
+    def stop(self, *_: object) -> None:
+        self._stop = True
+
+    def run(self) -> int:
+        signal.signal(signal.SIGTERM, self.stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        realtime.die_with_parent(signal.SIGTERM)
+        opened = self._wait_for_device()
+        if opened is None:
+            return 0
+        sd, found, jack = opened
+        shared = self.shared
+        rate = float(jack.rate if jack else shared.patch.audio.rate)
+        resumed = _snapshot(shared)
+        engine = LivePerformance(
+            shared.patch, shared, found.channels, rate, find_soundfont(shared.patch), resumed
+        )
+        _warm_up(shared, found.channels, rate)
+        touched = float(shared.arena[::1024].sum())  # every page of the stems is mapped now
+        locked = realtime.lock_memory()
+        callback = Callback(shared, engine, jack)
+        realtime.quiet_python()
+        stream = sd.Stream(
+            device=(found.index, found.index),
+            channels=(max(1, found.channels.channels_in), max(1, found.channels.channels_out)),
+            samplerate=rate,
+            blocksize=0 if jack else shared.patch.audio.block,
+            latency="low",
+            dtype="float32",
+            callback=callback,
+        )
+        stream.start()
+        raised = realtime.raise_helpers()
+        found.save(
+            shared.file("audio.json"),
+            rate=rate,
+            realtime=raised,
+            memory_locked=locked,
+            resumed=resumed is not None,
+            arena_level=touched,
+        )
+        code = self._watch(callback)
+        with contextlib.suppress(Exception):
+            stream.stop()
+        return code
+
+    def _wait_for_device(self) -> tuple[Any, Found, JackClock | None] | None:
+        """Until there is a device, or we are told to stop. A missing one is said, not fatal."""
+        shared = self.shared
+        host = shared.file("host")
+        said = ""
+        while not self._stop:
+            shared.heartbeat("audio")
+            jack: JackClock | None = None
+            with contextlib.suppress(OSError):
+                jack = JackClock()
+            was_jack = host.exists() and host.read_text() == "jack"
+            if jack is None and was_jack:
+                problem = "waiting for the JACK server to come back"
+            else:
+                try:
+                    name_client()
+                    import sounddevice as sd
+
+                    found = choose(sd, shared.patch, want_jack=jack is not None)
+                    host.write_text("jack" if jack else "other")
+                    for line in found.missing:
+                        log.warning("missing: %s", line)
+                    return sd, found, jack
+                except (NoDeviceError, OSError) as error:
+                    problem = str(error)
+                    _forget_sounddevice()
+            if jack is not None:
+                jack.close()
+            if problem != said:
+                log.warning("no audio: %s", problem)
+                said = problem
+            self._say_waiting()
+            time.sleep(0.1)
+        return None
+
+    def _say_waiting(self) -> None:
+        clock = np.zeros(1, CLOCK)
+        before = self.shared.sections["clock"].read()
+        if before is not None:
+            clock[:] = before
+        clock["state"] = AudioPhase.WAITING
+        clock["pid"] = os.getpid()
+        self.shared.sections["clock"].write(clock)
+
+    def _watch(self, callback: Callback) -> int:
+        shown = False
+        while not self._stop:
+            self.shared.heartbeat("audio")
+            if callback.error is not None and not shown:
+                log.error("forward failed", exc_info=callback.error)
+                shown = True
+            if callback.errors > ERRORS_MAX:
+                return 3
+            time.sleep(0.02)
+        callback.stopping = True
+        for _ in range(10):
+            time.sleep(0.01)
+            if callback.engine.state[0]["fade"]["f1"] < callback.engine.state[0]["t"]:
+                break
+        return 0
+
+
+def _forget_sounddevice() -> None:
+    """PortAudio lists devices once, at import: start it anew to see new ones."""
+    sd = sys.modules.get("sounddevice")
+    if sd is not None:
+        with contextlib.suppress(Exception):
+            sd._terminate()
+            sd._initialize()
+
+
+def main() -> int:
+    logging.basicConfig(format="segue audio: %(message)s", level=logging.INFO)
+    return AudioProcess(Path(sys.argv[1])).run()
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    # PortAudio's own exit handler hangs when the JACK server has gone.
+    os._exit(code)

@@ -1,0 +1,51 @@
+"""What the audio process asks of the kernel and of Python before it is armed.
+
+Each request may be refused (no rights): that is reported, never fatal.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+from pathlib import Path
+
+SWITCH_INTERVAL_S = 1e-4
+MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
+HELPER_PRIORITY = 1  # below the callback's, which the sound server sets
+PR_SET_PDEATHSIG = 1
+
+
+def quiet_python() -> None:
+    """No garbage collection from here on; threads hand over the interpreter quickly."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def lock_memory() -> bool:
+    """Keep what is touched in memory. False: refused (RLIMIT_MEMLOCK)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
+
+
+def raise_helpers() -> bool:
+    """SCHED_FIFO for the threads that are not real-time yet. False: refused (RLIMIT_RTPRIO)."""
+    granted = True
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            thread = int(task.name)
+            if os.sched_getscheduler(thread) == os.SCHED_OTHER:
+                os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(HELPER_PRIORITY))
+        except ProcessLookupError:
+            continue
+        except PermissionError:
+            granted = False
+    return granted
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Have the kernel send us a signal when the supervisor ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
