@@ -27,11 +27,15 @@ def linear(db: float) -> float:
     return 0.0 if db <= -90.0 else float(10.0 ** (db / 20.0))
 
 
-def sends_of(patch: Patch, source: str) -> Sends:
+def sends_of(patch: Patch, source_name: str) -> Sends:
     """Where a source goes by the patch, in dB."""
-    kind, _, name = source.partition(".")
+    kind, _, name = source_name.partition(".")
     if kind == "input":
-        return patch.inputs[name].to
+        source = patch.inputs[name]
+        if source.dry == "segue":
+            return source.to
+        # The interface or JACK itself carries the dry sound: never add it a second time.
+        return {bus: db for bus, db in source.to.items() if bus != "main"}
     if kind == "voice":
         return patch.voices[name].to
     if kind == "texture":

@@ -250,7 +250,13 @@ class Shared:
     # ---- making and attaching
 
     @classmethod
-    def create(cls, folder: Path, patch: Patch, bells: dict[str, int] | None = None) -> Shared:
+    def create(
+        cls,
+        folder: Path,
+        patch: Patch,
+        bells: dict[str, int] | None = None,
+        session: str | None = None,
+    ) -> Shared:
         """The supervisor's: a new folder with everything in it."""
         folder.mkdir(mode=0o700)
         meta = {
@@ -258,6 +264,7 @@ class Shared:
             "slots": 8 + 3 * sum(r.ahead + 2 for r in patch.roles.values()),
             "slot_frames": stem_slot_frames(patch),
             "bells": bells or {},
+            "session": session,
         }
         (folder / "patch.json").write_text(patch.to_json())
         (folder / "meta.json").write_text(json.dumps(meta))

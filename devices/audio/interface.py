@@ -36,6 +36,8 @@ class Found:
     host: str
     channels: ChannelMap
     missing: list[str] = field(default_factory=list)
+    ports_in: list[str] = field(default_factory=list)
+    ports_out: list[str] = field(default_factory=list)
 
     def save(self, path: Path, **more: Any) -> None:
         facts = {**asdict(self), **more}
@@ -97,7 +99,15 @@ def choose(sd: Any, patch: Patch, want_jack: bool) -> Found:
         ports_in,
         ports_out,
     )
-    return Found(index, str(device["name"]), host, channels, missing)
+    return Found(
+        index,
+        str(device["name"]),
+        host,
+        channels,
+        missing,
+        [name.split()[0] for name in ports_in],
+        [name.split()[0] for name in ports_out],
+    )
 
 
 def _port_names(client: str) -> tuple[list[str], list[str]]:

@@ -1,0 +1,48 @@
+"""What every child process of the supervisor does first."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.shm import Shared
+
+PR_SET_PDEATHSIG = 1
+
+
+class Stop:
+    """True once SIGTERM asked this process to leave."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides, in order
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+    def __bool__(self) -> bool:
+        return self.asked
+
+
+def enter(folder: str, name: str, nice: int = 0) -> tuple[Shared, Stop]:
+    """Attach, log under a name, die with the parent, and lower the priority by `nice`."""
+    logging.basicConfig(format=f"segue {name}: %(message)s", level=logging.INFO, force=True)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if nice:
+        with contextlib.suppress(OSError):
+            os.nice(nice)
+    return Shared.open(Path(folder)), Stop()
+
+
+def one_thread(set_threads: Callable[[int], None] | None = None) -> None:
+    """Keep numerical libraries to one thread: two cores serve everybody."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    if set_threads is not None:
+        set_threads(1)

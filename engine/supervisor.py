@@ -1,0 +1,268 @@
+"""The root process: makes the shared memory, starts, watches, kills and restarts all others.
+
+It never touches audio. It notices a child's end at once (pidfd), a hang by its heartbeat, and a
+sound server's death by the frame counter that stands still; in each case the child is killed and
+reaped before its successor starts. While the audio process is away, JACK itself carries the dry
+inputs (devices/audio/bypass.py, handed in by the assembling command line).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from engine.patch import Patch
+from engine.roster import Part, roster
+from engine.shm import AudioPhase, Shared, folder_for, process_names, sweep
+
+TICK_S = 0.01
+STALL_S = 0.4  # the frame counter stands still: the sound server has gone or hangs
+BACKOFF_FIRST_S = 0.05
+BACKOFF_FACTOR = 1.5
+BACKOFF_MAX_S = 1.0
+HEALTHY_S = 10.0
+STOP_S = 2.0
+log = logging.getLogger("segue.supervisor")
+
+
+class Life(Enum):
+    """A child's life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    BACKOFF = "waiting to start again"
+    STOPPED = "stopped"
+
+
+LIFE_STEPS: dict[Life, frozenset[Life]] = {
+    Life.STARTING: frozenset({Life.RUNNING, Life.BACKOFF, Life.STOPPED}),
+    Life.RUNNING: frozenset({Life.BACKOFF, Life.STOPPED}),
+    Life.BACKOFF: frozenset({Life.STARTING, Life.STOPPED}),
+    Life.STOPPED: frozenset(),
+}
+
+
+class DryBypass(Protocol):
+    """The dry path in the sound server itself, for while the audio process is away."""
+
+    def close_gap(self) -> bool:
+        """Connect capture to output; True if anything is connected."""
+        ...
+
+    def release(self) -> None:
+        """Undo close_gap."""
+        ...
+
+    def tend(self) -> None:
+        """Called a few times a second: keep the connection to the server."""
+        ...
+
+
+@dataclass
+class Child:
+    part: Part
+    life: Life = Life.BACKOFF
+    process: subprocess.Popen | None = None
+    pidfd: int = -1
+    started: float = 0.0
+    retry_at: float = 0.0
+    backoff: float = BACKOFF_FIRST_S
+    restarts: int = -1
+
+    def become(self, life: Life) -> None:
+        assert life in LIFE_STEPS[self.life], f"{self.part.name}: {self.life} to {life}"
+        self.life = life
+
+
+@dataclass
+class Supervisor:
+    """run() returns the exit code. session: folder for log and recording. seconds: stop then."""
+
+    patch: Patch
+    name: str = "segue"
+    bypass: DryBypass | None = None
+    performing: bool = False
+    session: Path | None = None
+    seconds: float | None = None
+    shared: Shared = field(init=False)
+    children: list[Child] = field(init=False, default_factory=list)
+    _stop: bool = field(init=False, default=False)
+    _callbacks: int = field(init=False, default=-1)
+    _moved: float = field(init=False, default=0.0)
+    _bypassed_pid: int = field(init=False, default=0)
+    _ready: bool = field(init=False, default=False)
+    _tended: float = field(init=False, default=0.0)
+
+    def run(self) -> int:
+        for stale in sweep():
+            log.info("removed what an earlier run left: %s", stale)
+        signal.signal(signal.SIGTERM, self.stop)
+        signal.signal(signal.SIGINT, self.stop)
+        bells = {
+            name: os.eventfd(0, os.EFD_NONBLOCK)
+            for name in process_names(self.patch)
+            if name not in ("audio", "supervisor")
+        }
+        session = str(self.session) if self.session else None
+        self.shared = Shared.create(folder_for(self.name), self.patch, bells, session)
+        self.shared.bypass[0] = 0
+        try:
+            self.children = [Child(part) for part in roster(self.patch, self.performing)]
+            end = None if self.seconds is None else time.monotonic() + self.seconds
+            while not self._stop and (end is None or time.monotonic() < end):
+                self.tick(time.monotonic())
+                self._wait()
+            self._notify("STOPPING=1")
+            self._end()
+        finally:
+            for child in self.children:
+                self._kill(child)
+            self.shared.remove()
+            for descriptor in bells.values():
+                os.close(descriptor)
+        return 0
+
+    def stop(self, *_: object) -> None:
+        self._stop = True
+
+    def _wait(self) -> None:
+        """Until a child ends or a tick has passed."""
+        pidfds = [c.pidfd for c in self.children if c.pidfd >= 0]
+        with contextlib.suppress(InterruptedError):
+            select.select(pidfds, [], [], TICK_S)
+
+    def tick(self, now: float) -> None:
+        self.shared.heartbeat("supervisor")
+        for child in self.children:
+            self._look_at(child, now)
+        self._look_at_sound(now)
+        if self.bypass is not None and now - self._tended > 0.25:
+            self.bypass.tend()
+            self._tended = now
+
+    # ---- one child
+
+    def _look_at(self, child: Child, now: float) -> None:
+        process = child.process
+        if process is not None and process.poll() is not None:
+            code = process.returncode
+            self._lost(child, now, f"ended with {code}")
+        elif process is not None and self._hung(child, now):
+            self._lost(child, now, "hung")
+        elif child.life is Life.BACKOFF and now >= child.retry_at:
+            self._start(child, now)
+        elif child.life is Life.RUNNING and now - child.started > HEALTHY_S:
+            child.backoff = BACKOFF_FIRST_S
+
+    def _hung(self, child: Child, now: float) -> bool:
+        beat = self.shared.heartbeats[self.shared.names.index(child.part.name)] / 1e9
+        if beat > child.started:
+            if child.life is Life.STARTING:
+                child.become(Life.RUNNING)
+            return bool(now - beat > child.part.silent_s)
+        return now - child.started > child.part.load_s
+
+    def _lost(self, child: Child, now: float, how: str) -> None:
+        log.warning("%s %s; starting it again", child.part.name, how)
+        if child.part.name == "audio":
+            self._cover()
+        self._kill(child)
+        child.become(Life.BACKOFF)
+        child.retry_at = now + (0.0 if child.backoff == BACKOFF_FIRST_S else child.backoff)
+        child.backoff = min(BACKOFF_MAX_S, child.backoff * BACKOFF_FACTOR)
+        self._look_at(child, now)
+
+    def _start(self, child: Child, now: float) -> None:
+        child.become(Life.STARTING)
+        child.started = now
+        child.restarts += 1
+        bells = tuple(self.shared.meta["bells"].values())
+        folder = str(self.shared.folder)
+        command = [sys.executable, "-m", child.part.module, folder, *child.part.args]
+        child.process = subprocess.Popen(command, pass_fds=bells, stdin=subprocess.DEVNULL)
+        child.pidfd = os.pidfd_open(child.process.pid)
+        if child.part.name == "audio":
+            self._callbacks, self._moved = -1, now
+
+    def _kill(self, child: Child) -> None:
+        """Kill and reap: a successor never meets its predecessor."""
+        if child.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            child.process.kill()
+        child.process.wait()
+        os.close(child.pidfd)
+        child.process, child.pidfd = None, -1
+
+    # ---- the sound
+
+    def _look_at_sound(self, now: float) -> None:
+        clock = self.shared.clock()
+        audio = self.children[0]
+        mine = clock is not None and audio.process is not None and clock.pid == audio.process.pid
+        if clock is None or not mine:
+            return
+        if clock.callbacks != self._callbacks or clock.phase is not AudioPhase.RUNNING:
+            if clock.phase is AudioPhase.RUNNING and self._callbacks >= 0:
+                self._uncover(clock.pid)
+            self._callbacks, self._moved = clock.callbacks, now
+            if not self._ready:
+                self._ready = True
+                self._notify("READY=1")
+            self._notify("WATCHDOG=1")
+        elif now - self._moved > STALL_S:
+            self._lost(audio, now, f"made no sound for {STALL_S} s")
+
+    def _cover(self) -> None:
+        if self.bypass is not None and not self.shared.bypass[0] and self.bypass.close_gap():
+            self.shared.bypass[0] = 1
+            log.info("JACK carries the dry inputs")
+
+    def _uncover(self, pid: int) -> None:
+        if self.bypass is not None and self.shared.bypass[0]:
+            self.bypass.release()
+            self.shared.bypass[0] = 0
+            log.info("the dry inputs are back in process %d", pid)
+
+    # ---- the end, and systemd
+
+    def _end(self) -> None:
+        """Everybody else first; the audio process last, with its fade."""
+        others, audio = self.children[1:], self.children[:1]
+        for group in (others, audio):
+            running = [c for c in group if c.process is not None]
+            for child in running:
+                assert child.process is not None
+                child.process.terminate()
+            end = time.monotonic() + STOP_S
+            for child in running:
+                assert child.process is not None
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.process.wait(max(0.01, end - time.monotonic()))
+                self._kill(child)
+            for child in group:
+                child.become(Life.STOPPED)
+
+    def _notify(self, message: str) -> None:
+        """sd_notify: a datagram to the socket systemd names, if it does."""
+        address = os.environ.get("NOTIFY_SOCKET")
+        if not address:
+            return
+        if address.startswith("@"):
+            address = "\0" + address[1:]
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram,
+            contextlib.suppress(OSError),
+        ):
+            datagram.sendto(message.encode(), address)
