@@ -263,10 +263,12 @@ class LaunchpadPy:
         state = self.device.ButtonStateRaw(returnPressure=True)
         if not state:
             return None
-        if state[0] == PRESSURE:
-            return Press(PressKind.PRESSURE, state[2] if len(state) > 2 else 0, state[1])
-        if state[0] not in CELLS:
+        if state[0] == PRESSURE and len(state) == 2:
+            return Press(PressKind.PRESSURE, 0, state[1])
+        if state[-1 if state[0] == PRESSURE else 0] not in CELLS:
             return None
+        if state[0] == PRESSURE:
+            return Press(PressKind.PRESSURE, state[2], state[1])
         kind = PressKind.DOWN if state[1] > 0 else PressKind.UP
         return Press(kind, state[0], state[1])
 

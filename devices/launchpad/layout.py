@@ -157,8 +157,8 @@ def paint(state: PageState, beat: float) -> Cells:
                 cells[pad(row, slot + 1)] = shade(
                     look, colours[name], beat, stem.beats_left, state.beats_per_bar
                 )
-        if any(s is not None and s.state is StemState.PLAYING for s in state.roles[name]):
-            cells[RIGHT[8 - row]] = scaled(RED, DIM)
+        sounds = any(s is not None and s.state is StemState.PLAYING for s in state.roles[name])
+        cells[RIGHT[8 - row]] = scaled(RED, BRIGHT if sounds else DIM)
     for i, (name, _) in enumerate(state.queue[:COLUMNS]):
         cells[pad(QUEUE_ROW, i + 1)] = colours.get(name, WHITE)
     _paint_phrase(cells, state, beat)
