@@ -115,10 +115,11 @@ if [ -x .venv/bin/python ] && ! new_enough .venv/bin/python; then
     stop "found $(.venv/bin/python --version) in .venv, expected 3.11 or newer. Remove .venv, then again."
 fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-[ -x .venv/bin/pip ] || .venv/bin/python -m ensurepip >/dev/null
+pip() { .venv/bin/python -m pip "$@"; }
+pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
 if ! [ -x .venv/bin/uv ]; then
     say "installing uv: 18 MB to download"
-    .venv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9'
+    pip install --quiet --disable-pip-version-check 'uv>=0.9'
 fi
 
 # --- torch --------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ fi
 
 torch_in_find_links() { # print the place and the version
     tag=$(.venv/bin/python -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
-    .venv/bin/pip config list | sed -n "s/^[^=]*find-links='\(.*\)'\$/\1/p" | sed 's/\\n/ /g' |
+    pip config list | sed -n "s/^[^=]*find-links='\(.*\)'\$/\1/p" | sed 's/\\n/ /g' |
         tr ' ' '\n' | while read -r place; do
         place=${place#file://}
         for wheel in "$place"/torch-*+cpu-"$tag"-*"$(uname -m)".whl; do

@@ -81,8 +81,8 @@ def environment(copy: Path) -> Path:
     """A .venv of stubs: uv writes down how it was called."""
     stub(copy / "tools" / "id", "echo 1000")
     binaries = copy / ".venv" / "bin"
-    stub(binaries / "python", f'case "$2" in *version_info?:2*) echo {TAG};; esac')
-    stub(binaries / "pip", f"cat {copy}/pip-config 2>/dev/null || true")
+    answers = f'*"pip config list") cat {copy}/pip-config;; *version_info?:2*) echo {TAG};;'
+    stub(binaries / "python", f'case "$*" in {answers} esac')
     stub(binaries / "uv", f'echo "links=$UV_FIND_LINKS $*" >> {copy}/uv-calls')
     return copy
 
