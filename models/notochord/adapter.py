@@ -34,6 +34,8 @@ YIELD_S = 0.25  # call and response: how soon an answer ends when the performer 
 FADE_S = 1.0  # how soon held notes end when there is nobody left to answer
 RETRY_S = 0.05  # ask again after an event that is the performer's, or impossible
 BOTH_S = 1.0  # together: the model may expect the performer's next note this long after the last
+OWN_WEIGHT = 4.0  # how much likelier than the model thinks the next event is ours, density 0.5
+OWN_RANGE = 4.0  # times this at density 1, divided by it at 0
 LATE_S = 0.05  # an on later than this is not played
 HELD_VELOCITY = 64  # of a key fed again after release(), which keeps no velocities
 RESET_S = 8.0  # after such a rest the model starts afresh: what it remembers is stale
@@ -88,6 +90,7 @@ class NotochordPlayer:
         self._model_frame: int | None = None  # frame of the last event fed; None: at rest
         self._finder = KeyFinder()
         self._last_key: int | None = None  # of our last note
+        self._last_on = -NEVER  # and its frame
 
     def load(self, checkpoint: Path | None, rate: int, config: dict[str, Any]) -> None:
         """Load the checkpoint (None: notochord-small.pt) and warm up. Raises AdapterError."""
@@ -215,6 +218,7 @@ class NotochordPlayer:
             self._emit(frame, NoteKind.ON, due.key, due.velocity)
             self._next_id = self._next_id % (2**32 - 1) + 1
             self._last_key = due.key
+            self._last_on = frame
             self._feed_model(self._steering.instrument, due.key, frame, due.velocity)
             self._ask_at(frame)
 
@@ -288,7 +292,8 @@ class NotochordPlayer:
             on[s.instrument] = self._keys() - self._ledger.keys()
         struck = self._hearing.last_struck
         recent = struck is not None and now - struck < self._frames(BOTH_S)
-        if recent and s.answer == "together":
+        overdue = not self._ledger and now - self._last_on > self._frames(s.max_gap_s)
+        if recent and not overdue and s.answer == "together":
             on[s.performer_instrument] = set(range(128))
             off[s.performer_instrument] = self._hearing.keys()
         last = now if self._model_frame is None else self._model_frame
@@ -308,11 +313,18 @@ class NotochordPlayer:
             self._pending = Pending(max(frame, retry.frame), Due.WAIT)
 
     def _keys(self) -> set[int]:
-        """The keys an answer may strike now: in the scale, not too far from the last one."""
+        """The keys an answer may strike now: in the scale, not too far from the last one.
+
+        With a scale, a semitone above what the performer holds is left out too: of all that a
+        scale allows, that is what sounds wrong.
+        """
         s = self._steering
         keys = s.keys(s.scale_classes())
         if s.key == "auto":
             keys = s.keys(self._finder.classes()) or keys
+        if s.key is not None:
+            held = {k % 12 for k in self._hearing.keys()}
+            keys = {k for k in keys if (k - 1) % 12 not in held or k % 12 in held} or keys
         last = self._last_key
         near = {k for k in keys if last is not None and abs(k - last) <= s.leap}
         return near - self._ledger.keys() or keys
@@ -341,7 +353,7 @@ class NotochordPlayer:
             rhythm_temp=s.temperature,
             timing_temp=min(1.0, s.temperature),
             steer_density=s.density,
-            inst_weights={s.instrument: 4.0 ** (2 * s.density - 1)},
+            inst_weights={s.instrument: OWN_WEIGHT * OWN_RANGE ** (2 * s.density - 1)},
         )
         others = torch.get_rng_state()
         torch.set_rng_state(self._random)

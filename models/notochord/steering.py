@@ -58,7 +58,7 @@ class Steering:
     density: float = 0.5
     leap: int = 9
     polyphony: int = 2
-    max_note_s: float = 4.0
+    max_note_s: float = 2.5
     pause_s: float = 0.5
     linger_s: float = 4.0
     max_gap_s: float = 1.5

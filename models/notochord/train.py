@@ -177,7 +177,7 @@ def train(work: Path, out: Path, minutes: float, pieces: int, seed: int, freedoo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m models.notochord.train")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=18.0)
+    parser.add_argument("--minutes", type=float, default=17.0)
     parser.add_argument("--pieces", type=int, default=700)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--freedoom", type=Path, default=Path("/usr/share/games/doom"))
