@@ -1,0 +1,108 @@
+"""A night as the audience's own recorder has it: what independent JACK clients captured, and truth.
+
+Nothing here comes from segue. All frames are indices into the arrays; JACK frame = start + index.
+All arrays are float32 and equally long; a bus of n channels is (frames, n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Span = tuple[int, int]  # first frame, frame after the last
+
+
+@dataclass(frozen=True)
+class Song:
+    """first, last: its span. beats: frames of the drummer's true beats in order, beats[0] a bar
+    line (after any count-in). tail: frames after `last` in which AI sound may still ring out."""
+
+    name: str
+    first: int
+    last: int
+    beats: np.ndarray
+    beats_per_bar: int = 4
+    tail: int = 0
+
+    @property
+    def bars(self) -> np.ndarray:
+        """Frames of its bar lines."""
+        return self.beats[:: self.beats_per_bar]
+
+    def bar_frames(self, frame: int) -> float:
+        """Length in frames of the bar at a frame (of the nearest whole bar at the edges)."""
+        bars = self.bars
+        k = int(np.clip(np.searchsorted(bars, frame, "right") - 1, 0, len(bars) - 2))
+        return float(bars[k + 1] - bars[k])
+
+
+@dataclass(frozen=True)
+class DryPath:
+    """played: the input as its player sent it. heard: the channel that carries it alone, dry.
+    gain: linear. delay: frames from played to heard."""
+
+    played: np.ndarray
+    heard: np.ndarray
+    gain: float = 1.0
+    delay: int = 0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What was done to segue on purpose: `name` (conductor killed, wrong tempo ...) at `frame`."""
+
+    name: str
+    frame: int
+
+
+@dataclass
+class Night:
+    """What judge() hears.
+
+    rate: Hz. start: JACK frame of index 0. songs: in order. dry: by input. main: what the hall
+    hears. stems, answers, textures: buses that carry only that, by name. notes: for each answers
+    bus the frames of every note on and off that was played to it. excused: spans in which a native
+    client, or the recorder itself, missed cycles too. skipped: names of what the gig left out.
+    """
+
+    rate: int
+    start: int
+    songs: Sequence[Song]
+    main: np.ndarray
+    dry: dict[str, DryPath] = field(default_factory=dict)
+    stems: dict[str, np.ndarray] = field(default_factory=dict)
+    answers: dict[str, np.ndarray] = field(default_factory=dict)
+    textures: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: dict[str, np.ndarray] = field(default_factory=dict)
+    faults: Sequence[Fault] = ()
+    excused: Sequence[Span] = ()
+    skipped: Sequence[str] = ()
+
+    @property
+    def frames(self) -> int:
+        return len(self.main)
+
+    @property
+    def ai(self) -> dict[str, np.ndarray]:
+        """Every bus that only generated sound reaches."""
+        return {**self.stems, **self.answers, **self.textures}
+
+    def excused_mask(self, around: int = 0) -> np.ndarray:
+        """bool (frames,): inside an excused span, or within `around` frames of one."""
+        mask = np.zeros(self.frames, bool)
+        for first, last in self.excused:
+            mask[max(first - around, 0) : max(last + around, 0)] = True
+        return mask
+
+    def __post_init__(self) -> None:
+        arrays = {"main": self.main, **self.ai}
+        for name, path in self.dry.items():
+            arrays |= {f"{name} played": path.played, f"{name} heard": path.heard}
+        for name, array in arrays.items():
+            if len(array) != self.frames:
+                raise ValueError(f"{name} has {len(array)} frames, main has {self.frames}")
+        for song in self.songs:
+            if len(song.bars) < 2 or not 0 <= song.first < song.last <= self.frames:
+                raise ValueError(f"song {song.name}: needs two bar lines and a span in the night")
