@@ -189,7 +189,7 @@ def test_the_pedal_holds_and_a_key_struck_again_is_let_go_first() -> None:
     assert hearing.hear(notes((40, NoteKind.ON, 60, 0))[0]) == []
     pedal["value"] = 0
     assert hearing.hear(pedal) == [(60, 0)]
-    assert hearing.keys() == set()
+    assert hearing.sounding() == set()
 
 
 def test_two_hands_on_one_key_make_one_off() -> None:

@@ -154,7 +154,7 @@ class NotochordPlayer:
         self._forget()
         if self._model is not None:
             self._model.reset()
-            for key in sorted(self._hearing.keys()):
+            for key in sorted(self._hearing.sounding()):
                 self._feed_model(self._steering.performer_instrument, key, t, HELD_VELOCITY)
         return self._take()
 
@@ -164,7 +164,7 @@ class NotochordPlayer:
         """Feed the model the events that a record amounts to, and make the expectation void."""
         frame = int(record["frame"])
         rested = self._model_frame is not None and frame - self._model_frame > self._frames(RESET_S)
-        if rested and not self._ledger and not self._hearing.keys():
+        if rested and not self._ledger and not self._hearing.sounding():
             self._model.reset()
             self._model_frame = None
         events = self._hearing.hear(record)
@@ -295,7 +295,7 @@ class NotochordPlayer:
         overdue = not self._ledger and now - self._last_on > self._frames(s.max_gap_s)
         if recent and not overdue and s.answer == "together":
             on[s.performer_instrument] = set(range(128))
-            off[s.performer_instrument] = self._hearing.keys()
+            off[s.performer_instrument] = self._hearing.sounding()
         last = now if self._model_frame is None else self._model_frame
         event = self._sample(on, off, max(0, now - last) / self._rate)
         retry = Pending(now + self._frames(RETRY_S), Due.WAIT)
@@ -323,7 +323,7 @@ class NotochordPlayer:
         if s.key == "auto":
             keys = s.keys(self._finder.classes()) or keys
         if s.key is not None:
-            held = {k % 12 for k in self._hearing.keys()}
+            held = {k % 12 for k in self._hearing.sounding()}
             keys = {k for k in keys if (k - 1) % 12 not in held or k % 12 in held} or keys
         last = self._last_key
         near = {k for k in keys if last is not None and abs(k - last) <= s.leap}

@@ -25,7 +25,7 @@ class Hearing:
         self._pedals: set[int] = set()
         self._loudness = 80.0
 
-    def keys(self) -> set[int]:
+    def sounding(self) -> set[int]:
         """Keys that sound from the performer's hands or pedal."""
         return {key for _, key in self._down | self._sustained}
 
@@ -41,7 +41,7 @@ class Hearing:
         """
         kind, channel, key = int(record["kind"]), int(record["channel"]), int(record["key"])
         velocity = int(record["velocity"])
-        before = self.keys()
+        before = self.sounding()
         struck = False
         if kind == NoteKind.ON and velocity > 0:
             struck = True
@@ -64,7 +64,7 @@ class Hearing:
             self._down.clear()
             self._sustained.clear()
             self._pedals.clear()
-        events = [(k, 0) for k in sorted(before - self.keys())]
+        events = [(k, 0) for k in sorted(before - self.sounding())]
         if struck:
             events += [(key, 0)] * (key in before) + [(key, velocity)]
         if events:
