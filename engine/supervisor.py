@@ -33,6 +33,7 @@ BACKOFF_FACTOR = 1.5
 BACKOFF_MAX_S = 1.0
 HEALTHY_S = 10.0
 STOP_S = 2.0
+HOPELESS = 4  # exit code of a child that would fail again (a bad checkpoint): it said why
 log = logging.getLogger("segue.supervisor")
 
 
@@ -157,7 +158,12 @@ class Supervisor:
         process = child.process
         if process is not None and process.poll() is not None:
             code = process.returncode
-            self._lost(child, now, f"ended with {code}")
+            if code == HOPELESS:
+                log.error("%s is off: it cannot do what the patch asks", child.part.name)
+                self._kill(child)
+                child.become(Life.STOPPED)
+            else:
+                self._lost(child, now, f"ended with {code}")
         elif process is not None and self._hung(child, now):
             self._lost(child, now, "hung")
         elif child.life is Life.BACKOFF and now >= child.retry_at:
@@ -252,7 +258,8 @@ class Supervisor:
                     child.process.wait(max(0.01, end - time.monotonic()))
                 self._kill(child)
             for child in group:
-                child.become(Life.STOPPED)
+                if child.life is not Life.STOPPED:
+                    child.become(Life.STOPPED)
 
     def _notify(self, message: str) -> None:
         """sd_notify: a datagram to the socket systemd names, if it does."""

@@ -1,0 +1,348 @@
+"""The conductor: the one writer of the performance's state.
+
+Pure: reports, observations, presses and the pool's events in; commands, requests and log lines out.
+engine/conductor_process.py carries them. Nothing here waits or reads a clock; `now` is a frame.
+Not thread-safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engine.clock import Clock
+from engine.layout import COMMAND, CommandKind, ReportKind, SafeKind
+from engine.patch import Patch
+from engine.stem import StemState
+from engine.stem_book import StemBook
+from engine.timeline import Timeline
+
+TEMPO_STEP_BPM = 1.0
+ROTATE_PHRASES = 3  # armed: a stem plays this long before a variation replaces it
+
+
+def _line(patch: Patch, frame: int, rate: float) -> Timeline:
+    c = patch.clock
+    return Timeline(
+        frame=frame,
+        beat=0.0,
+        bpm=c.bpm,
+        rate=rate,
+        beats_per_bar=c.beats_per_bar,
+        bars_per_phrase=c.bars_per_phrase,
+        confidence=0.0,
+    )
+
+
+class Conductor:
+    """scripted: something else (the demo's performer) says when stems enter, so nothing rotates by
+    itself."""
+
+    def __init__(self, patch: Patch, slots: int, slot_frames: int) -> None:
+        self.patch = patch
+        self.book = StemBook(patch, slots, slot_frames)
+        self.clock: Clock | None = None
+        self.let_in = patch.armed
+        self.oriented = patch.armed  # a hand has said where the one is
+        self.scripted = False
+        self.dry = False
+        self.click = False
+        self.wanted: set[str] = set()  # roles that are to sound as soon as a stem is ready
+        self.commands: list[np.ndarray] = []
+        self.news: list[dict[str, Any]] = []
+        self.line: Timeline | None = None
+        self._lines: list[Timeline] = []
+
+    # ---- time
+
+    def begin(self, frame: int, rate: float) -> None:
+        """The first frame: musical time starts here, unless a journal has set it."""
+        if self.clock is None:
+            self.clock = Clock(
+                _line(self.patch, frame, rate), follow=self.patch.clock.source == "listener"
+            )
+            self.news.append({"event": "begin", "frame": frame, "bpm": self.patch.clock.bpm})
+
+    def advance(self, now: int) -> None:
+        """A tick: the timeline, stems that are due, stems to ask for."""
+        if self.clock is None:
+            return
+        changed = self.clock.advance(now)
+        if changed is not None:
+            self._publish(changed, now)
+        line = self.line
+        if line is None:
+            return
+        if self.let_in and not self.dry:
+            self._let_wanted_in(line, now)
+        self.book.fill(line, now)
+        self.book.advance(line, now)
+        self.commands.extend(self.book.commands)
+        self.book.commands.clear()
+        self.news.extend(self.book.news)
+        self.book.news.clear()
+
+    def _publish(self, line: Timeline, now: int) -> None:
+        old = self.line
+        self.line = line
+        self._lines.append(line)
+        self.command(
+            CommandKind.TIMELINE,
+            frame=line.frame,
+            x=line.beat,
+            y=line.bpm,
+            z=line.confidence,
+            a=line.beats_per_bar,
+            b=line.bars_per_phrase,
+        )
+        if (
+            old is None
+            or abs(old.bpm - line.bpm) > 0.05
+            or abs(old.beat_at(now) - line.beat_at(now)) > 0.01
+        ):
+            self.news.append(
+                {"event": "timeline", "frame": line.frame, "beat": line.beat, "bpm": line.bpm}
+            )
+
+    def lines(self) -> list[Timeline]:
+        """Timelines to publish since the last call, oldest first."""
+        out, self._lines = self._lines, []
+        return out
+
+    def _let_wanted_in(self, line: Timeline, now: int) -> None:
+        book = self.book
+        if not self.scripted and self.patch.armed:
+            self.wanted.update(self.patch.roles)
+        phrase = line.beats_per_bar * line.bars_per_phrase * line.frames_per_beat
+        for role in sorted(self.wanted):
+            playing = book.playing(role)
+            rotates = (
+                playing is not None
+                and not self.scripted
+                and self.patch.armed
+                and now - playing.start_frame > (ROTATE_PHRASES - 0.5) * phrase
+                and bool(book.of(role, StemState.READY))
+            )
+            if playing is None or rotates:
+                book.enter(role, line, now)
+
+    # ---- what others say
+
+    def report(self, r: np.void) -> None:
+        """One layout.REPORT from the audio process."""
+        kind, frame = int(r["kind"]), int(r["frame"])
+        if kind == ReportKind.STEM_STARTED:
+            self.book.started(int(r["id"]), frame)
+        elif kind == ReportKind.STEM_ENDED:
+            self.book.ended(int(r["id"]), int(r["slot"]), frame)
+        elif kind == ReportKind.STEM_REFUSED and self.line is not None:
+            self.book.refused(int(r["id"]), self.line, frame)
+        elif kind == ReportKind.DRY:
+            self.dry = bool(r["slot"])
+        elif kind == ReportKind.PANIC:
+            self.wanted.clear()
+            self.book.panic(frame)
+        self.news.append(
+            {
+                "event": ReportKind(kind).name.lower(),
+                "frame": frame,
+                "slot": int(r["slot"]),
+                "a": int(r["a"]),
+                "b": int(r["b"]),
+                "id": int(r["id"]),
+            }
+        )
+
+    def observe(self, observation: np.void) -> None:
+        if self.clock is not None:
+            self.clock.observe(observation)
+
+    # ---- hands
+
+    def act(self, name: str, now: int, role: str | None = None, stem: int | None = None) -> str:
+        """Do what a pad, a key or a socket asks for; returns what was done, or why it was not."""
+        handler = self.ACTIONS.get(name)
+        if handler is None:
+            return f"action {name!r}, expected one of {', '.join(sorted(self.ACTIONS))}"
+        if role is not None and role not in self.patch.roles:
+            return f"role {role!r}, expected one of {', '.join(self.patch.roles)}"
+        if self.clock is None or self.line is None:
+            return "the performance has not begun"
+        said = handler(self, now, role, stem)
+        self.news.append(
+            {"event": "act", "frame": now, "name": name, "role": role, "stem": stem, "said": said}
+        )
+        return said
+
+    def _this_is_one(self, now: int, role: str | None, stem: int | None) -> str:
+        assert self.clock is not None
+        self.clock.this_is_one(now)
+        self.oriented = True
+        return "one"
+
+    def _tap(self, now: int, role: str | None, stem: int | None) -> str:
+        assert self.clock is not None
+        taps = self.clock.tap(now)
+        self.oriented = self.oriented or taps >= 4
+        return f"tap {taps}"
+
+    def _let_in(self, now: int, role: str | None, stem: int | None) -> str:
+        if not self.let_in and not self.oriented:
+            return "first say where the one is"
+        self.let_in = not self.let_in
+        if not self.let_in:
+            for name in self.patch.roles:
+                self._stop_role(now, name, None)
+        return "let in" if self.let_in else "kept out"
+
+    def _next(self, now: int, role: str | None, stem: int | None) -> str:
+        """Every role that plays gets its next variation."""
+        assert self.line is not None
+        changed = [
+            name
+            for name in self.patch.roles
+            if self.book.playing(name) and self.book.enter(name, self.line, now)
+        ]
+        return f"next: {', '.join(changed) or 'nothing ready'}"
+
+    def _regenerate(self, now: int, role: str | None, stem: int | None) -> str:
+        assert self.line is not None
+        if role is None:
+            return "no role"
+        entry = self.book.ask(role, self.line, now)
+        return "asked" if entry else "no room"
+
+    def _click(self, now: int, role: str | None, stem: int | None) -> str:
+        self.click = not self.click
+        self.command(CommandKind.CLICK, slot=int(self.click))
+        return "click on" if self.click else "click off"
+
+    def _queue_stem(self, now: int, role: str | None, stem: int | None) -> str:
+        assert self.line is not None
+        if not self.let_in:
+            return "first say where the one is, then let in"
+        done = stem is not None and self.book.enqueue(stem, self.line, now)
+        return "queued" if done else "not ready"
+
+    def _unqueue_stem(self, now: int, role: str | None, stem: int | None) -> str:
+        return "unqueued" if stem is not None and self.book.unqueue(stem, now) else "too late"
+
+    def _keep_stem(self, now: int, role: str | None, stem: int | None) -> str:
+        return "kept" if stem is not None and self.book.keep(stem, now) else "too late"
+
+    def _enter(self, now: int, role: str | None, stem: int | None) -> str:
+        if role is None:
+            return "no role"
+        self.wanted.add(role)
+        return "wanted"
+
+    def _stop_role(self, now: int, role: str | None, stem: int | None) -> str:
+        assert self.line is not None
+        if role is None and stem is not None and stem in self.book.entries:
+            role = self.book.entries[stem].role
+        if role is None:
+            return "no role"
+        self.wanted.discard(role)
+        return "stopping" if self.book.leave(role, self.line, now) else "silent already"
+
+    def _stop_all(self, now: int, role: str | None, stem: int | None) -> str:
+        for name in self.patch.roles:
+            self._stop_role(now, name, None)
+        return "stopping all"
+
+    def _tempo_up(self, now: int, role: str | None, stem: int | None) -> str:
+        return self._tempo(TEMPO_STEP_BPM)
+
+    def _tempo_down(self, now: int, role: str | None, stem: int | None) -> str:
+        return self._tempo(-TEMPO_STEP_BPM)
+
+    def _tempo(self, by: float) -> str:
+        assert self.clock is not None
+        assert self.line is not None
+        self.clock.set_bpm(self.line.bpm + by)
+        return f"{self.line.bpm + by:.1f} BPM"
+
+    def _dry(self, now: int, role: str | None, stem: int | None) -> str:
+        self.command(CommandKind.SAFE, slot=SafeKind.DRY_TOGGLE)
+        return "dry"
+
+    def _panic(self, now: int, role: str | None, stem: int | None) -> str:
+        self.command(CommandKind.SAFE, slot=SafeKind.PANIC)
+        return "panic"
+
+    def _script(self, now: int, role: str | None, stem: int | None) -> str:
+        self.scripted = True
+        return "scripted"
+
+    ACTIONS: ClassVar[dict[str, Callable[..., str]]] = {
+        "this_is_one": _this_is_one,
+        "tap": _tap,
+        "let_in": _let_in,
+        "next": _next,
+        "regenerate": _regenerate,
+        "click": _click,
+        "queue_stem": _queue_stem,
+        "unqueue_stem": _unqueue_stem,
+        "stop_stem": _stop_role,
+        "keep_stem": _keep_stem,
+        "enter": _enter,
+        "stop_role": _stop_role,
+        "stop_all": _stop_all,
+        "tempo_up": _tempo_up,
+        "tempo_down": _tempo_down,
+        "dry": _dry,
+        "panic": _panic,
+        "script": _script,
+    }
+
+    # ---- commands, journal, status
+
+    def command(self, kind: CommandKind, **fields: float) -> None:
+        record = np.zeros(1, COMMAND)
+        record["kind"] = kind
+        for name, value in fields.items():
+            record[name] = value
+        self.commands.append(record)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "clock": self.clock.to_dict() if self.clock else None,
+            "book": self.book.to_dict(),
+            "let_in": self.let_in,
+            "oriented": self.oriented,
+            "scripted": self.scripted,
+            "click": self.click,
+            "dry": self.dry,
+            "wanted": sorted(self.wanted),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take over from a predecessor's journal."""
+        if saved["clock"] is not None:
+            self.clock = Clock.from_dict(saved["clock"])
+            self.line = self.clock.line
+        self.book.restore(saved["book"])
+        self.let_in, self.oriented = saved["let_in"], saved["oriented"]
+        self.scripted, self.click, self.dry = saved["scripted"], saved["click"], saved["dry"]
+        self.wanted = set(saved["wanted"])
+
+    def status(self, now: int) -> dict[str, Any]:
+        """What a person wants to know, as JSON values."""
+        line = self.line
+        return {
+            "frame": now,
+            "bpm": line.bpm if line else None,
+            "beat": line.beat_at(now) if line else None,
+            "bar": line.bar_at(now) if line else None,
+            "clock": self.clock.state.value if self.clock else None,
+            "confidence": line.confidence if line else None,
+            "let_in": self.let_in,
+            "dry": self.dry,
+            "stems": [
+                {**{k: v for k, v in asdict(e).items() if k != "state"}, "state": e.state.value}
+                for e in self.book.entries.values()
+            ],
+        }

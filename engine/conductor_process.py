@@ -1,0 +1,205 @@
+"""The conductor's process: `python -m engine.conductor_process FOLDER`.
+
+asyncio around engine/conductor.py: a tick every 5 ms moves rings, timeline and pads; `control.sock`
+takes one JSON object a line from people and scripts ({"do": "act", "name": "tap"}), `pool.sock` is
+the pool's. Here the parts are assembled, so here devices may be imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from devices.launchpad.surface_driver import PadSurface
+from engine.conductor import Conductor
+from engine.journal import Journal
+from engine.process import Stop, enter
+from engine.shm import SWITCH, Shared
+
+TICK_S = 0.005
+SAVE_S = 0.1
+LINE_MAX = 65536
+log = logging.getLogger("segue.conductor")
+
+
+class ConductorProcess:
+    """One performance's conductor and its connections."""
+
+    def __init__(self, shared: Shared, stop: Stop) -> None:
+        self.shared, self.stop = shared, stop
+        session = shared.meta.get("session")
+        assert shared.folder is not None
+        self.journal = Journal(shared.folder, Path(session) if session else None)
+        self.conductor = Conductor(shared.patch, shared.slots, shared.slot_frames)
+        saved = self.journal.load()
+        if saved is not None:
+            self.conductor.restore(saved)
+            self.journal.write({"event": "conductor_back", "frame": shared.now()})
+        self.pads = PadSurface.of(shared)
+        self._pool: asyncio.StreamWriter | None = None
+        self._saved_at = 0.0
+        self._switch = np.zeros(1, SWITCH)
+        self._unsent: list[dict[str, Any]] = []
+
+    async def run(self) -> None:
+        folder = self.shared.folder
+        assert folder is not None
+        path = folder / "control.sock"
+        path.unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(self._serve, path, limit=LINE_MAX)
+        pool = asyncio.create_task(self._keep_pool(folder / "pool.sock"))
+        while not self.stop:
+            self.tick()
+            await asyncio.sleep(TICK_S)
+        pool.cancel()
+        server.close()
+        self.journal.save(self.conductor.to_dict())
+        self.journal.close()
+
+    # ---- the tick
+
+    def tick(self) -> None:
+        shared, conductor = self.shared, self.conductor
+        shared.heartbeat("conductor")
+        clock = shared.clock()
+        for report in shared.ring("reports").pop(512):
+            conductor.report(report)
+        if clock is None or not clock.callbacks:
+            return
+        now = shared.frame_at(time.monotonic_ns())
+        conductor.begin(now, clock.rate)
+        for observation in shared.ring("observations").pop(256):
+            conductor.observe(observation)
+        if self.pads is not None:
+            for action in self.pads.actions(conductor):
+                conductor.act(*action)
+        conductor.advance(now)
+        for line in conductor.lines():
+            shared.set_timeline(line)
+        for command in conductor.commands:
+            shared.ring("commands").push(command)
+        conductor.commands.clear()
+        self._send_requests()
+        self._set_switch()
+        for event in conductor.news:
+            self.journal.write(event)
+        conductor.news.clear()
+        if self.pads is not None:
+            self.pads.show(conductor, now)
+        if time.monotonic() - self._saved_at > SAVE_S:
+            self._saved_at = time.monotonic()
+            self.journal.save(conductor.to_dict())
+
+    def _set_switch(self) -> None:
+        """Players may play when somebody has let them in."""
+        wanted = 1 if self.conductor.let_in and not self.conductor.dry else 0
+        if (
+            self._switch[0]["generate"][0] != wanted
+            or self.shared.sections["switch"].read() is None
+        ):
+            self._switch["generate"] = wanted
+            self.shared.sections["switch"].write(self._switch)
+
+    # ---- the pool
+
+    def _send_requests(self) -> None:
+        book = self.conductor.book
+        for entry, request in book.requests:
+            role = self.shared.patch.roles[entry.role]
+            self._unsent.append(
+                {
+                    "do": "make",
+                    "job": entry.id,
+                    "slot": entry.slot,
+                    "maker": role.maker,
+                    "program": role.program,
+                    "drums": request.role == "drums",
+                    "config": role.config,
+                    "seconds": max(
+                        1.0,
+                        (request.deadline_frame - self.shared.now()) / request_rate(self.shared),
+                    ),
+                    "request": asdict(request),
+                }
+            )
+        book.requests.clear()
+        if self._pool is not None:
+            for message in self._unsent:
+                self._pool.write(json.dumps(message).encode() + b"\n")
+            self._unsent.clear()
+
+    async def _keep_pool(self, path: Path) -> None:
+        """Connect to the pool, again and again; it tells which jobs it knows, the rest is sent."""
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(path, limit=1 << 20)
+                hello = json.loads(await reader.readline())
+                self._ask_again(set(hello["jobs"]))
+                self._pool = writer
+                while line := await reader.readline():
+                    self.conductor.book.pool_event(json.loads(line), self.shared.now())
+            except (OSError, ValueError, KeyError) as error:
+                log.debug("pool: %s", error)
+            self._pool = None
+            await asyncio.sleep(0.1)
+
+    def _ask_again(self, known: set[int]) -> None:
+        book, line = self.conductor.book, self.conductor.line
+        waiting = {m["job"] for m in self._unsent}
+        for entry in book.entries.values():
+            lost = entry.state.value in ("requested", "generating", "late")
+            if lost and entry.id not in known and entry.id not in waiting and line is not None:
+                book.requests.append((entry, book.request_of(entry, line)))
+
+    # ---- people and scripts
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, ValueError, asyncio.LimitOverrunError):
+            while line := await reader.readline():
+                answer = self._answer(line)
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        writer.close()
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            asked = json.loads(line)
+        except (ValueError, RecursionError):
+            return {"error": "not a JSON object on one line"}
+        if not isinstance(asked, dict):
+            return {"error": "not a JSON object on one line"}
+        if asked.get("do") == "status":
+            return self.conductor.status(self.shared.now())
+        if asked.get("do") == "act":
+            role, stem = asked.get("role"), asked.get("stem")
+            bad_role = role is not None and not isinstance(role, str)
+            bad_stem = stem is not None and not isinstance(stem, int)
+            if bad_role or bad_stem:
+                return {"error": "role is text, stem is a number"}
+            said = self.conductor.act(str(asked.get("name")), self.shared.now(), role, stem)
+            return {"said": said}
+        return {"error": f"do {asked.get('do')!r}, expected status or act"}
+
+
+def request_rate(shared: Shared) -> float:
+    clock = shared.clock()
+    return clock.rate if clock else float(shared.patch.audio.rate)
+
+
+def main() -> int:
+    shared, stop = enter(sys.argv[1], "conductor")
+    asyncio.run(ConductorProcess(shared, stop).run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The listener's process: `python -m engine.listener_host FOLDER`.
+
+Hears the live inputs (never our own output), hop by hop, and publishes observations; the conductor
+draws the conclusions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+
+import numpy as np
+
+from engine.adapter import Observer
+from engine.process import Stop, enter, one_thread
+from engine.shm import Shared
+
+LISTENER = "aubio"
+WAIT_S = 0.005
+
+
+class ListenerHost:
+    """Cuts the tap into hops; a gap starts a new one."""
+
+    def __init__(self, shared: Shared, observer: Observer) -> None:
+        self._tap = shared.ring("tap.listener")
+        self._out = shared.ring("observations")
+        self._observer = observer
+        inputs = self._tap.dtype["data"].shape[0]
+        self._hop = np.zeros((inputs, observer.hop), np.float32)
+        self._filled = 0
+        self._frame = 0
+        self._tap.clear()
+
+    def turn(self) -> None:
+        for record in self._tap.pop(64):
+            frame, count = int(record["frame"]), int(record["count"])
+            if frame != self._frame + self._filled:
+                self._frame, self._filled = frame, 0
+            self._take(record["data"][:, :count])
+
+    def _take(self, audio: np.ndarray) -> None:
+        while audio.shape[1]:
+            part = audio[:, : self._hop.shape[1] - self._filled]
+            self._hop[:, self._filled : self._filled + part.shape[1]] = part
+            self._filled += part.shape[1]
+            audio = audio[:, part.shape[1] :]
+            if self._filled == self._hop.shape[1]:
+                found = self._observer.observe(self._frame, self._hop)
+                if len(found):
+                    self._out.push(found)
+                self._frame += self._filled
+                self._filled = 0
+
+
+def _serve(shared: Shared, stop: Stop) -> int:
+    while not stop and shared.clock() is None:
+        shared.heartbeat("listener")
+        time.sleep(0.02)
+    clock = shared.clock()
+    path = importlib.import_module(f"models.{LISTENER}").ADAPTER
+    module, _, name = path.partition(":")
+    observer: Observer = getattr(importlib.import_module(module), name)()
+    rate = clock.rate if clock else shared.patch.audio.rate
+    observer.load(None, int(rate), {})
+    host = ListenerHost(shared, observer)
+    while not stop:
+        shared.heartbeat("listener")
+        host.turn()
+        shared.wait("listener", WAIT_S)
+    return 0
+
+
+def main() -> int:
+    one_thread()
+    shared, stop = enter(sys.argv[1], "listener", nice=1)
+    return _serve(shared, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""The pool's process: `python -m engine.pool_host FOLDER`.
+
+Workers on one side (engine/pool.py), the conductor on the other (`pool.sock`, one JSON object a
+line), the stem arena below: finished audio is written to the slot the conductor chose, then said to
+be ready. A conductor that comes back hears which jobs are known, and what it missed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import select
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.pool import EventKind, Pool, PoolEvent
+from engine.process import Stop, enter, one_thread
+from engine.shm import Shared
+from engine.soundfont import find_soundfont
+from engine.stem import StemNote, StemRequest
+
+WAIT_S = 0.5
+FALLBACK_MARGIN_S = 1.5
+log = logging.getLogger("segue.pool")
+
+
+class PoolHost:
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        soundfont = find_soundfont(shared.patch)
+        if soundfont is None:
+            raise SystemExit("no SoundFont: stems cannot be rendered (install timgm6mb-soundfont)")
+        clock = shared.clock()
+        rate = int(clock.rate) if clock else shared.patch.audio.rate
+        makers = sorted({r.maker for r in shared.patch.roles.values()} - {"rules"})
+        self.pool = Pool(soundfont, rate, workers=1, warm=makers)
+        self._slots: dict[int, tuple[int, int]] = {}  # pool's job -> (stem id, arena slot)
+        self._outbox: list[dict[str, Any]] = []
+        assert shared.folder is not None
+        path = shared.folder / "pool.sock"
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen(2)
+        self._conductor: socket.socket | None = None
+        self._inbox = b""
+
+    def run(self, stop: Stop) -> None:
+        while not stop:
+            self.shared.heartbeat("pool")
+            self._turn()
+        self.pool.close()
+
+    def _turn(self) -> None:
+        now = time.monotonic_ns()
+        wait = min(WAIT_S, max(0.0, (self.pool.next_wake_ns(now) - now) / 1e9))
+        readers: list[Any] = [self._listener, *self.pool.filenos()]
+        if self._conductor is not None:
+            readers.append(self._conductor)
+        ready, _, _ = select.select(readers, self.pool.write_filenos(), [], wait)
+        if self._listener in ready:
+            self._welcome()
+        if self._conductor is not None and self._conductor in ready:
+            self._hear()
+        for event in self.pool.poll(time.monotonic_ns()):
+            self._pass_on(event)
+        self._send()
+
+    def _welcome(self) -> None:
+        if self._conductor is not None:
+            self._conductor.close()
+        self._conductor, _ = self._listener.accept()
+        self._inbox = b""
+        known = [stem for stem, _ in self._slots.values()]
+        known += [message["job"] for message in self._outbox]
+        self._outbox.insert(0, {"jobs": known})
+
+    def _hear(self) -> None:
+        assert self._conductor is not None
+        try:
+            data = self._conductor.recv(1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            self._conductor.close()
+            self._conductor = None
+            return
+        *lines, self._inbox = (self._inbox + data).split(b"\n")
+        for line in lines:
+            self._make(json.loads(line))
+
+    def _make(self, asked: dict[str, Any]) -> None:
+        request = asked["request"]
+        context = tuple(StemNote(**n) for n in request.pop("context"))
+        seconds = max(1.0, float(asked["seconds"]) - FALLBACK_MARGIN_S)
+        job = self.pool.submit(
+            asked["maker"],
+            StemRequest(**request, context=context),
+            int(asked["program"]),
+            bool(asked["drums"]),
+            asked["config"],
+            deadline_ns=time.monotonic_ns() + int(seconds * 1e9),
+        )
+        self._slots[job] = (int(asked["job"]), int(asked["slot"]))
+
+    def _pass_on(self, event: PoolEvent) -> None:
+        if event.job not in self._slots:
+            return
+        stem_id, slot = self._slots[event.job]
+        message: dict[str, Any] = {"job": stem_id, "event": event.kind.value}
+        if event.kind is EventKind.READY:
+            message.update(self._store(event, slot))
+        elif event.kind is EventKind.FAILED:
+            message["reason"] = event.reason
+        if event.kind in (EventKind.READY, EventKind.FAILED):
+            del self._slots[event.job]
+        self._outbox.append(message)
+
+    def _store(self, event: PoolEvent, slot: int) -> dict[str, Any]:
+        """Write the audio, left then right, into its slot."""
+        stem = event.stem
+        assert stem is not None
+        assert stem.audio is not None
+        frames = stem.audio.shape[1]
+        if frames > self.shared.slot_frames:
+            reason = f"{frames} frames, a slot holds {self.shared.slot_frames}"
+            return {"event": "failed", "reason": reason}
+        base = slot * self.shared.slot_frames * 2
+        self.shared.arena[base : base + frames] = stem.audio[0]
+        self.shared.arena[base + frames : base + 2 * frames] = stem.audio[1]
+        if not np.isfinite(self.shared.arena[base : base + 2 * frames]).all():
+            return {"event": "failed", "reason": "audio is not finite"}
+        return {
+            "frames": frames,
+            "loop": stem.frames_exact,
+            "provenance": {k: str(v) for k, v in stem.provenance.items()},
+        }
+
+    def _send(self) -> None:
+        if self._conductor is None or not self._outbox:
+            return
+        text = "".join(json.dumps(m) + "\n" for m in self._outbox).encode()
+        with contextlib.suppress(OSError):
+            self._conductor.sendall(text)
+            self._outbox.clear()
+
+
+def main() -> int:
+    one_thread()
+    shared, stop = enter(sys.argv[1], "pool", nice=5)
+    assert Path(sys.argv[1]).is_dir()
+    PoolHost(shared).run(stop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
