@@ -112,7 +112,7 @@ class Pool:
         deadline_ns: int = 0,
     ) -> int:
         """Queue a job. deadline_ns: when the fallback takes over (give it about a second before the
-        bar); 0: after two minutes. Raises RenderError on a length, tempo or context out of bounds."""
+        bar); 0: after two minutes. Raises RenderError on a length, tempo or context too large."""
         exact = frames_exact(request, self.rate)
         if len(request.context) > NOTES_MAX:
             raise RenderError(f"stem context of {len(request.context)} notes, at most {NOTES_MAX}")
@@ -314,8 +314,8 @@ class Pool:
                 self._lose(worker, f"{worker.label} hangs: it did not leave its job", again=True)
 
     def _watch_deadlines(self, now_ns: int) -> None:
-        """Deadlines of jobs: a main worker is told to drop one that is late, and killed if it does not;
-        the rules' worker is killed when its patience ends."""
+        """Deadlines of jobs: a main worker is told to drop one that is late, and killed if it does
+        not; the rules' worker is killed when its patience ends."""
         for job in list(self._jobs.values()):
             if not job.deadline_ns:
                 job.deadline_ns = now_ns + DEFAULT_DEADLINE_NS

@@ -199,14 +199,14 @@ def _decoder(path: Path, stamp: int) -> tuple[Decoder, list[int] | None]:
 def fault(notes: list[StemNote], request: StemRequest, scale: tuple[int, ...]) -> str:
     """Why a stem is not fit to be heard; "" when it is."""
     onsets = {n.start for n in notes}
-    if len(onsets) < max(2, request.bars):
+    if len(onsets) < request.bars:
         return f"has only {len(onsets)} onsets in {request.bars} bars"
     pitched = [n for n in notes if not n.drums]
     if pitched:
         inside = sum(n.key % 12 in scale for n in pitched) / len(pitched)
         if inside < IN_KEY_MIN:
             return f"has {inside:.0%} of its notes in key"
-        if len({n.key for n in pitched}) < 2 and request.bars > 1:
+        if len({n.key for n in pitched}) < 2 and len(onsets) >= 4:
             return "repeats a single note"
     return ""
 

@@ -94,7 +94,8 @@ class Decoder:
         heard = F.scaled_dot_product_attention(
             q[None], keys[None, :, :end], values[None, :, :end], attn_mask=mask
         )[0]
-        return F.linear(heard.transpose(0, 1).reshape(count, -1), attention.to_out.weight)
+        joined: torch.Tensor = attention.to_out(heard.transpose(0, 1).reshape(count, -1))
+        return joined
 
     @torch.inference_mode()
     def logits(self, weight: torch.Tensor) -> torch.Tensor:

@@ -87,11 +87,13 @@ def chords(h: Harmony, bars: int, metre: int, density: float, rng: random.Random
 def pads(h: Harmony, bars: int, metre: int, density: float, rng: random.Random) -> list[StemNote]:
     """A whole bar to a chord, open and soft; a note of colour where it is dense."""
     colour = rng.random() < density
+    centre = rng.choice((PAD_CENTRE - 4, PAD_CENTRE, PAD_CENTRE + 3))
+    spread = rng.choice((12, 12, 0))
     out: list[StemNote] = []
     voices: list[int] = []
     for bar in range(bars):
-        voices = voice_lead(h.pitch_classes(bar, 4 if colour else 3), voices, PAD_CENTRE)
-        opened = [voices[0] - 12, *voices[1:]]
+        voices = voice_lead(h.pitch_classes(bar, 4 if colour else 3), voices, centre)
+        opened = [voices[0] - spread, *voices[1:]]
         out += [StemNote(float(bar * metre), float(metre), k, 66 + 3 * i) for i, k in
                 enumerate(opened)]  # fmt: skip
     return out
