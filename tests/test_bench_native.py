@@ -121,11 +121,12 @@ def test_a_stalled_client_confesses_and_reconnects_to_a_peer_that_returns() -> N
                         lambda: ("peer:out_1", "listener:in_1") in server.connections(), 10
                     )
             assert witness.process is not None
-            os.kill(witness.process.pid, signal.SIGSTOP)
-            frozen = witness.recording().end
+            # started before: the server waits for a stopped client when another comes or goes
             with Witness(server, name="beside") as beside:
+                os.kill(witness.process.pid, signal.SIGSTOP)
+                frozen = witness.recording().end
                 assert wait_until(lambda: beside.recording().end > frozen + 9600, 10)
-            os.kill(witness.process.pid, signal.SIGCONT)
+                os.kill(witness.process.pid, signal.SIGCONT)
             assert wait_until(lambda: witness.recording().end > frozen + 9600, 10)
         heard = witness.recording()
         assert sum(frames for _, frames in heard.gaps()) >= 4800

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.gig.judge import KEYS, find_all, find_clicks, find_main_clicks, judge
+from engine.gig.judge import (
+    KEYS,
+    Finding,
+    find_ai_between,
+    find_all,
+    find_clicks,
+    find_dry_gaps,
+    find_level_jumps,
+    find_main_clicks,
+    find_silences,
+    find_stuck_notes,
+    find_wrong_bars,
+    judge,
+)
 from engine.gig.night import DryPath, Night, Song
 
 RATE = 48_000
@@ -90,7 +104,39 @@ def copy_of(night: Night) -> Night:
         stems={k: v.copy() for k, v in night.stems.items()},
         answers={k: v.copy() for k, v in night.answers.items()},
         dry={k: replace(v, heard=v.heard.copy()) for k, v in night.dry.items()},
+        notes=dict(night.notes),
     )
+
+
+def count(night: Night, key: str) -> int:
+    """What judge() gives under a key, hearing the night for that alone."""
+    finders: dict[str, Callable[[], list[Finding]]] = {
+        "dry_gap_frames": lambda: [
+            f for name, path in night.dry.items() for f in find_dry_gaps(path, name, night)
+        ],
+        "wrong_bar_entries": lambda: find_wrong_bars(night.stems["stem"], "stem", night),
+        "silences_over_a_bar": lambda: find_silences(night),
+        "level_jumps_over_6db": lambda: find_level_jumps(night),
+        "ai_sound_between_songs": lambda: find_ai_between(night),
+        "stuck_notes": lambda: find_stuck_notes(night.answers["answer"], "answer", night),
+    }
+    found = finders[key]()
+    assert all(f.kind == key for f in found)
+    return sum(f.frames for f in found) if key == "dry_gap_frames" else len(found)
+
+
+def test_every_kind_of_fault_reaches_the_verdict() -> None:
+    night = copy_of(NIGHT)
+    end = songs()[0].last
+    night.dry["keys"].heard[10 * RATE : 10 * RATE + 20_000] = 0.0
+    night.main[11 * RATE + 12_345 :] += np.float32(0.05)
+    night.main[13 * RATE : 16 * RATE] = 0.0
+    night.stems["stem"] = np.roll(night.stems["stem"], BEAT, axis=0)
+    night.answers["answer"][end:] = 0.01
+    night.notes["answer"] = night.notes["answer"][:2]
+    night.main[19 * RATE : 21 * RATE] *= 0.2
+    verdict = judge(night)
+    assert [key for key in KEYS if verdict[key] == 0] == []
 
 
 def test_a_clean_night_has_nothing_against_it() -> None:
@@ -102,20 +148,20 @@ def test_dry_gap_is_counted_frame_by_frame_while_the_input_sounds() -> None:
     night = copy_of(NIGHT)
     at = 10 * RATE + 200
     night.dry["drums"].heard[at : at + 256] = 0.0
-    assert judge(night)["dry_gap_frames"] in range(250, 257)  # some frames are near zero anyway
+    assert count(night, "dry_gap_frames") in range(250, 257)  # some frames are near zero anyway
     night.dry["drums"].heard[:100] = 0.5  # the input is silent here
-    assert judge(night)["dry_gap_frames"] in range(250, 257)
+    assert count(night, "dry_gap_frames") in range(250, 257)
     night.excused = [(at, at + 256)]  # the native client missed them too
-    assert judge(night)["dry_gap_frames"] == 0
+    assert count(night, "dry_gap_frames") == 0
 
 
 def test_dry_path_shifted_by_one_frame_is_not_the_input() -> None:
     night = copy_of(NIGHT)
     path = night.dry["keys"]
     night.dry["keys"] = replace(path, heard=np.roll(path.heard, 1))
-    assert judge(night)["dry_gap_frames"] > 100_000
+    assert count(night, "dry_gap_frames") > 100_000
     night.dry["keys"] = replace(night.dry["keys"], delay=1)
-    assert judge(night)["dry_gap_frames"] == 0
+    assert count(night, "dry_gap_frames") == 0
 
 
 @settings(max_examples=10, deadline=None)
@@ -168,39 +214,39 @@ def test_a_step_the_player_made_is_the_players() -> None:
 def test_entry_off_the_bar_is_wrong_and_the_drummers_drift_is_not(late: float, wrong: int) -> None:
     night = copy_of(NIGHT)
     night.stems["stem"] = np.roll(NIGHT.stems["stem"], round(late * RATE), axis=0)
-    assert judge(night)["wrong_bar_entries"] == wrong
+    assert count(night, "wrong_bar_entries") == wrong
 
 
 def test_rests_inside_a_stem_are_no_entries() -> None:
     night = copy_of(NIGHT)
     beats = songs()[0].beats
     night.stems["stem"][beats[12] : beats[15]] = 0.0  # three beats of rest, back on beat four
-    assert judge(night)["wrong_bar_entries"] == 0
+    assert count(night, "wrong_bar_entries") == 0
 
 
 def test_silence_longer_than_a_bar_counts_once_and_shorter_not() -> None:
     night = copy_of(NIGHT)
     beats = songs()[0].beats
     night.main[beats[8] : beats[11]] = 0.0
-    assert judge(night)["silences_over_a_bar"] == 0
+    assert count(night, "silences_over_a_bar") == 0
     night.main[beats[8] : beats[13]] = 0.0
-    assert judge(night)["silences_over_a_bar"] == 1
+    assert count(night, "silences_over_a_bar") == 1
 
 
 def test_gain_that_jumps_is_a_level_jump_and_a_part_that_leaves_is_not() -> None:
     night = copy_of(NIGHT)
     path = night.dry["drums"]
     path.heard[19 * RATE : 22 * RATE] *= 0.25  # -12 dB down in the applause, and up again
-    assert judge(night)["level_jumps_over_6db"] == 2
+    assert count(night, "level_jumps_over_6db") == 2
     louder = copy_of(NIGHT)
     louder.main[20 * RATE : 22 * RATE] *= 1.9  # +5.6 dB
-    assert judge(louder)["level_jumps_over_6db"] == 0
+    assert count(louder, "level_jumps_over_6db") == 0
     louder.main[20 * RATE : 22 * RATE] *= 1.9
-    assert judge(louder)["level_jumps_over_6db"] == 2
+    assert count(louder, "level_jumps_over_6db") == 2
     without = copy_of(NIGHT)
     without.main[: songs()[0].last] -= NIGHT.stems["stem"][: songs()[0].last]
     without.stems["stem"][: songs()[0].last] = 0.0
-    assert judge(without)["level_jumps_over_6db"] == 0
+    assert count(without, "level_jumps_over_6db") == 0
 
 
 def test_generated_sound_in_the_applause_counts_once_a_stretch_and_tails_may_ring() -> None:
@@ -208,10 +254,10 @@ def test_generated_sound_in_the_applause_counts_once_a_stretch_and_tails_may_rin
     end = songs()[0].last
     tone = 0.1 * note(300.0, RATE // 2, 10.0).astype(np.float32)
     put(night.stems["stem"], end + 1000, tone[:, None].repeat(2, axis=1))
-    assert judge(night)["ai_sound_between_songs"] == 0
+    assert count(night, "ai_sound_between_songs") == 0
     put(night.stems["stem"], end + 2 * RATE, tone[:, None].repeat(2, axis=1))
     put(night.stems["stem"], end + 3 * RATE, tone[:, None].repeat(2, axis=1))
-    assert judge(night)["ai_sound_between_songs"] == 1
+    assert count(night, "ai_sound_between_songs") == 1
 
 
 def test_a_note_that_hangs_after_the_last_is_stuck() -> None:
@@ -221,12 +267,12 @@ def test_a_note_that_hangs_after_the_last_is_stuck() -> None:
     night.notes["answer"] = night.notes["answer"][night.notes["answer"] < 20 * RATE]
     hang = int(night.notes["answer"][-1])
     night.answers["answer"][hang:] = 0.0
-    assert judge(night)["stuck_notes"] == 0
+    assert count(night, "stuck_notes") == 0
     drone = 0.1 * np.sin(2 * np.pi * 200.0 * np.arange(night.frames - hang) / RATE)
     night.answers["answer"][hang : hang + 7 * RATE] += drone[: 7 * RATE, None].astype(np.float32)
-    assert judge(night)["stuck_notes"] == 0
+    assert count(night, "stuck_notes") == 0
     night.answers["answer"][hang:] = drone[:, None].astype(np.float32)
-    assert judge(night)["stuck_notes"] == 1
+    assert count(night, "stuck_notes") == 1
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:

@@ -145,9 +145,12 @@ class JackServer:
 
     def _tool(self, tool: str, *args: str) -> subprocess.CompletedProcess[str]:
         command = [need_tool(tool, "jackd2"), "-s", self.name, *args]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=self.env, timeout=10, check=False
-        )
+        try:
+            return subprocess.run(
+                command, capture_output=True, text=True, env=self.env, timeout=10, check=False
+            )
+        except subprocess.TimeoutExpired:  # a dying server lets its clients hang
+            return subprocess.CompletedProcess(command, 1, "", f"{tool} hangs")
 
     def ports(self) -> list[str]:
         """Names of all ports; empty when the server does not answer."""
