@@ -17,6 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +70,7 @@ class JackServer:
         self.outputs = outputs
         self.process: subprocess.Popen[bytes] | None = None
         self._log = Path(tempfile.mkdtemp(prefix="segue-jackd-")) / "jackd.log"
+        weakref.finalize(self, shutil.rmtree, self._log.parent, ignore_errors=True)
 
     @property
     def env(self) -> dict[str, str]:
