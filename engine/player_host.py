@@ -43,7 +43,7 @@ def load_player(patch: Patch, name: str, rate: int) -> Any:
     player = patch.players[name]
     adapter = load_adapter(player.model)
     checkpoint = Path(player.checkpoint) if player.checkpoint else None
-    adapter.load(checkpoint, rate, {"key": patch.clock.key, **player.config})
+    adapter.load(checkpoint, rate, dict(player.config))
     return adapter
 
 

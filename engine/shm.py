@@ -328,8 +328,9 @@ class Shared:
 
     # ---- life signs and time
 
-    def heartbeat(self, process: str) -> None:
-        self.heartbeats[self.names.index(process)] = time.monotonic_ns()
+    def heartbeat(self, process: str, busy_s: float = 0.0) -> None:
+        """A life sign. busy_s: the next one may be this much later (something is being loaded)."""
+        self.heartbeats[self.names.index(process)] = time.monotonic_ns() + int(busy_s * 1e9)
 
     def clock(self) -> Clock | None:
         record = self.sections["clock"].read()

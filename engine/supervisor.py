@@ -33,6 +33,7 @@ BACKOFF_FACTOR = 1.5
 BACKOFF_MAX_S = 1.0
 HEALTHY_S = 10.0
 STOP_S = 2.0
+FINISHED = 5  # exit code of the demo's performers: the piece is over
 HOPELESS = 4  # exit code of a child that would fail again (a bad checkpoint): it said why
 log = logging.getLogger("segue.supervisor")
 
@@ -158,7 +159,11 @@ class Supervisor:
         process = child.process
         if process is not None and process.poll() is not None:
             code = process.returncode
-            if code == HOPELESS:
+            if code == FINISHED:
+                self._kill(child)
+                child.become(Life.STOPPED)
+                self._stop = True
+            elif code == HOPELESS:
                 log.error("%s is off: it cannot do what the patch asks", child.part.name)
                 self._kill(child)
                 child.become(Life.STOPPED)

@@ -30,6 +30,7 @@ from engine.soundfont import find_soundfont
 ERRORS_MAX = 20
 RESUME_MAX_S = 60.0
 WARM_BLOCKS = 200
+LOAD_S = 15.0
 log = logging.getLogger("segue.audio")
 
 
@@ -233,6 +234,7 @@ class AudioProcess:
             return 0
         sd, found, jack = opened
         shared = self.shared
+        shared.heartbeat("audio", LOAD_S)
         rate = float(jack.rate if jack else shared.patch.audio.rate)
         resumed = _snapshot(shared)
         engine = LivePerformance(
