@@ -18,14 +18,16 @@ class Pipe:
     arrived: deque[bytes] = field(default_factory=deque)
     sent: list[bytes] = field(default_factory=list)
     closed: bool = False
+    full: bool = False
 
     def poll(self) -> bytes | None:
         return self.arrived.popleft() if self.arrived and not self.closed else None
 
     def send(self, data: bytes) -> bool:
-        if not self.closed:
+        taken = not (self.closed or self.full)
+        if taken:
             self.sent.append(data)
-        return not self.closed
+        return taken
 
     def close(self, dead: bool = False) -> None:
         self.closed = True
@@ -99,6 +101,9 @@ class FakeTransport:
 
     def open_output(self, port: str | None, label: str) -> Pipe:
         return self._open(port, label, self.outs)
+
+    def confirmed(self) -> bool:
+        return not self.dead
 
     def alive(self) -> bool:
         return not self.dead

@@ -152,6 +152,19 @@ def test_a_launchpad_that_answered_and_stops_is_opened_anew() -> None:
     assert stage.server.pipe("grid", reads=False).port == "LPProMK3 MIDI"
 
 
+def test_a_launchpad_that_took_no_lights_is_painted_anew_when_it_does() -> None:
+    stage = Stage()
+    stage.presses()
+    pipe = stage.server.pipe("grid", reads=False)
+    record = np.zeros(1, MIDI_OUT)
+    record["port"], record["size"] = 1, 3
+    for full, told in ((True, []), (True, []), (False, [PressKind.CONNECTED]), (False, [])):
+        pipe.full = full
+        stage.shared.ring("midi_out").push(record)
+        stage.turn()
+        assert [read(m).kind for m in stage.presses()] == told  # type: ignore[union-attr]
+
+
 def test_presses_reach_the_conductor_and_pressure_is_thinned() -> None:
     stage = Stage()
     stage.presses()

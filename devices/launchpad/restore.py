@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from devices.launchpad.mk3 import LIVE_MODE
 from devices.midi.ports import PortKind, Ports, PortSpec, PortState
+from devices.midi.surface_port import GOODBYE_AGAIN_S
 from engine.patch import Surface
 
 log = logging.getLogger("segue.midi")
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     events = ports.step(time.monotonic_ns())
     for event in events:
         if event.state is PortState.OPEN:
+            ports.send(event.index, LIVE_MODE)
+            time.sleep(GOODBYE_AGAIN_S)  # in another cycle, should JACK miss the first
             ports.send(event.index, LIVE_MODE)
             log.info("%s is in Live mode", event.detail)
     ports.close()

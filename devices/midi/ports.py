@@ -168,7 +168,7 @@ class Ports:
         self._scan_ns = self._echo_ns = -(1 << 62)
 
     def step(self, now_ns: int) -> list[PortEvent]:
-        """Check the systems ten times a second, scan for ports twice a second."""
+        """Check the systems ten times a second, scan for ports about twice a second."""
         events: list[PortEvent] = []
         if not self.table:
             return events
@@ -176,7 +176,9 @@ class Ports:
             self._echo_ns = now_ns
             for system in self.systems:
                 events += self._check(system, now_ns)
-        if now_ns - self._scan_ns >= SCAN_NS:
+        up = [s.transport for s in self.systems if s.transport is not None]
+        # A dead server lists nothing, or what its predecessor had: no port is judged by that.
+        if now_ns - self._scan_ns >= SCAN_NS and all(t.confirmed() for t in up):
             self._scan_ns = now_ns
             events += self._scan(now_ns)
         return events

@@ -39,7 +39,7 @@ from devices.midi.parse import (
 from devices.midi.ports import PortEvent, PortKind, Ports, PortState, port_table
 from devices.midi.route import Performer, as_message
 from devices.midi.safe import SafeMap, SafePath
-from devices.midi.surface_port import GOODBYE, SurfacePort
+from devices.midi.surface_port import GOODBYE, GOODBYE_AGAIN_S, SurfacePort
 from engine.layout import PRESS, SafeKind
 from engine.patch import Patch
 from engine.shm import Shared
@@ -125,8 +125,13 @@ class MidiProcess:
         """End every note, give the Launchpad back, close the ports. Safe at any time, once."""
         self._release_all(self.shared.frame_at(time.monotonic_ns()))
         for index in self._surfaces:
-            for message in GOODBYE:
-                self.ports.send(index, message)
+            self._send_all(index, GOODBYE)
+        if self._surfaces:
+            # JACK loses what falls into a cycle it misses; a stranded Launchpad is worth a second
+            # try in another cycle.
+            time.sleep(GOODBYE_AGAIN_S)
+            for index in self._surfaces:
+                self._send_all(index, GOODBYE)
         self.ports.close()
 
     # ---- in
@@ -202,7 +207,7 @@ class MidiProcess:
             self._answers[event.index].release()  # whatever sounded is out of reach now
         elif event.state in (PortState.OPEN, PortState.VIRTUAL):
             for message in self._surfaces[event.index].opened(now_ns):
-                self.ports.send(event.index, message)
+                self._send(event.index, message)
             self._presses.append((event.index, CONNECTED))
         else:
             self._surfaces[event.index].lost()
@@ -210,7 +215,7 @@ class MidiProcess:
 
     def _keep(self, index: int, surface: SurfacePort, now_ns: int) -> None:
         for message in surface.tick(now_ns):
-            self.ports.send(index, message)
+            self._send(index, message)
         if surface.silent(now_ns):
             for event in self.ports.reopen(index):
                 self._port_event(event, now_ns)
@@ -240,9 +245,15 @@ class MidiProcess:
         for index, answers in self._answers.items():
             self._send_all(index, answers.panic())
 
+    def _send(self, index: int, message: bytes) -> None:
+        taken = self.ports.send(index, message)
+        surface = self._surfaces.get(index)
+        if surface is not None and surface.sent(taken):
+            self._presses.append((index, CONNECTED))
+
     def _send_all(self, index: int, messages: Sequence[bytes]) -> None:
         for message in messages:
-            self.ports.send(index, message)
+            self._send(index, message)
 
     def _send_out(self) -> None:
         for record in self.shared.ring("midi_out").pop(OUT_MAX):
@@ -252,7 +263,7 @@ class MidiProcess:
             elif size == 0 and port in self._answers:
                 self._send_all(port, self._answers[port].panic())
             elif 0 < size <= record["data"].size:
-                self.ports.send(port, record["data"][:size].tobytes())
+                self._send(port, record["data"][:size].tobytes())
 
     def _send_answers(self, now_ns: int) -> None:
         if not self._answers:

@@ -16,13 +16,16 @@ SILENT_NS: Final = 3 * LIFE_NS + LIFE_NS // 2
 
 HELLO: Final = (INQUIRY, PROGRAMMER_MODE)
 GOODBYE: Final = (LIVE_MODE,)
+GOODBYE_AGAIN_S: Final = 0.02  # more than a period of any JACK server
 
 
 class SurfacePort:
-    """One surface. version: its firmware, once it has answered."""
+    """One surface. version: its firmware, once it has answered. owed: it did not take a message,
+    so it may show anything, and must be painted anew once it takes some again."""
 
     def __init__(self) -> None:
         self.version: str | None = None
+        self.owed = False
         self._sent_ns: int | None = None
         self._answered_ns: int | None = None
 
@@ -32,7 +35,14 @@ class SurfacePort:
         self._sent_ns = now_ns
         return HELLO
 
+    def sent(self, taken: bool) -> bool:
+        """Note whether it took a message; True when it is to be painted anew now."""
+        again = taken and self.owed
+        self.owed = not taken
+        return again
+
     def lost(self) -> None:
+        self.owed = False
         self.version = self._sent_ns = self._answered_ns = None
 
     def tick(self, now_ns: int) -> tuple[bytes, ...]:

@@ -9,7 +9,9 @@ What rtmidi does not say by itself (all of it measured on JACK 1.9.21):
   did not come back.
 - A send to a dead server fills a 16 KiB buffer and then spins for ever. So no more than
   UNCONFIRMED_BYTES go out between two echoes.
-- Deleting an output of a dead server holds the interpreter for one second. So those are kept.
+- libjack frees a dead server's clients by itself when the next client is opened; deleting one after
+  that is a segmentation fault, and deleting an output before it takes a second. So what belonged to
+  a dead server is kept, untouched, until the process ends (by os._exit, which destroys nothing).
 """
 
 from __future__ import annotations
@@ -76,6 +78,10 @@ class Transport(Protocol):
 
     def open_output(self, port: str | None, label: str) -> OutPort: ...
 
+    def confirmed(self) -> bool:
+        """True when the server has just shown that it lives, so that its lists are true."""
+        ...
+
     def alive(self) -> bool:
         """Call ten times a second: False once the server is gone."""
         ...
@@ -97,6 +103,17 @@ def _quiet() -> Iterator[None]:
         os.close(kept)
 
 
+_graveyard: Final[list[Any]] = []  # rtmidi objects of dead servers; see above
+
+
+def _bury(midi: Any, dead: bool) -> None:
+    if dead:
+        _graveyard.append(midi)
+    else:
+        with _quiet():
+            midi.delete()
+
+
 class RtIn:
     """A rtmidi.MidiIn."""
 
@@ -114,14 +131,11 @@ class RtIn:
         return None if got is None else bytes(got[0])
 
     def close(self, dead: bool = False) -> None:
-        with _quiet():
-            self._midi.delete()
+        _bury(self._midi, dead)
 
 
 class RtOut:
     """A rtmidi.MidiOut that never fills its buffer for a server that does not read it."""
-
-    _graveyard: Final[list[Any]] = []
 
     def __init__(self, api: int, port: str | None, label: str, echoes: Callable[[], int]) -> None:
         self._midi = rtmidi.MidiOut(api, name=CLIENT)
@@ -129,6 +143,10 @@ class RtOut:
         self._confirmed = echoes()
         self._unconfirmed = 0
         _open(self._midi, port, label)
+
+    def get_ports(self) -> list[str]:
+        """Names of ports one can send to."""
+        return list(self._midi.get_ports())
 
     def send(self, data: bytes) -> bool:
         echoes = self._echoes()
@@ -144,11 +162,7 @@ class RtOut:
         return True
 
     def close(self, dead: bool = False) -> None:
-        if dead:
-            self._graveyard.append(self._midi)
-            return
-        with _quiet():
-            self._midi.delete()
+        _bury(self._midi, dead)
 
 
 def _open(midi: Any, port: str | None, label: str) -> None:
@@ -175,31 +189,29 @@ class RtTransport:
             raise TransportError(f"alsa: no {ALSA_DEVICE} (load the snd-seq kernel module)")
         self._echoes = 0
         self._outstanding = 0
+        # The two ends of the echo also list the ports: every client of JACK's costs all a wake-up.
         with _quiet():
             try:
-                self._scan_in = rtmidi.MidiIn(self._api, name=f"{CLIENT}-scan")
-                self._scan_out = rtmidi.MidiOut(self._api, name=f"{CLIENT}-scan")
-                before = self._scan_in.get_ports()  # another segue may run on this server
+                self._echo_in = rtmidi.MidiIn(self._api, name=CLIENT)
+                before = self._echo_in.get_ports()  # another segue may run on this server
                 self._echo_out = RtOut(self._api, None, ECHO_PORT, lambda: self._echoes)
-                after = self._scan_in.get_ports()
+                after = self._echo_in.get_ports()
                 ours = [n for n in after if _is_echo(n) and n not in before]
                 if not ours:
                     raise TransportError(f"{name}: our own port does not show up")
-                self._echo_in = RtIn(self._api, ours[0], ECHO_PORT)
+                self._echo_in.open_port(after.index(ours[0]), name=ECHO_PORT)
             except rtmidi.RtMidiError as error:
                 raise TransportError(f"{name}: {error}") from error
 
     def inputs(self) -> list[str] | None:
-        return self._others(self._scan_in)
+        return self._others(self._echo_in)
 
     def outputs(self) -> list[str] | None:
-        return self._others(self._scan_out)
+        return self._others(self._echo_out)
 
-    def _others(self, midi: Any) -> list[str] | None:
-        if self._outstanding > 1:  # the server may be gone; its lists would be the old ones
-            return None
+    def _others(self, end: Any) -> list[str] | None:
         try:
-            return [n for n in midi.get_ports() if not n.startswith(CLIENT)]
+            return [n for n in end.get_ports() if not n.startswith(CLIENT)]
         except (rtmidi.RtMidiError, UnicodeDecodeError):
             return None
 
@@ -217,22 +229,22 @@ class RtTransport:
             except (rtmidi.RtMidiError, ValueError) as error:
                 raise TransportError(f"{self.name}: {port or label}: {error}") from error
 
-    def alive(self) -> bool:
-        while self._echo_in.poll() is not None:
+    def confirmed(self) -> bool:
+        while self._echo_in.get_message() is not None:
             self._echoes += 1
             self._outstanding = 0
-        if self._outstanding >= ECHO_LOST:
+        return self._outstanding == 0
+
+    def alive(self) -> bool:
+        if not self.confirmed() and self._outstanding >= ECHO_LOST:
             return False
         self._echo_out.send(bytes((0xB0, 0, 0)))
         self._outstanding += 1
         return True
 
     def close(self, dead: bool = False) -> None:
-        self._echo_in.close(dead)
         self._echo_out.close(dead)
-        with _quiet():
-            self._scan_in.delete()
-            self._scan_out.delete()  # opened no port, so it has nothing to wait for
+        _bury(self._echo_in, dead)
 
 
 def _is_echo(name: str) -> bool:
