@@ -29,7 +29,7 @@ class AdapterError(Exception):
 
 
 class Adapter(Protocol):
-    """config: the player's or maker's own keys of the patch. checkpoint: None means the shipped one."""
+    """config: the player's or maker's own keys of the patch. checkpoint: None, the shipped one."""
 
     def load(self, checkpoint: Path | None, rate: int, config: dict[str, Any]) -> None:
         """Load and warm up. Raises AdapterError. May take seconds."""
@@ -44,11 +44,11 @@ class NotePlayer(Adapter, Protocol):
         ...
 
     def step(self, t: int, horizon: int) -> np.ndarray:
-        """Return notes due before frame t + horizon that were not returned yet, frame >= t - late."""
+        """Notes due before frame t + horizon that were not returned yet."""
         ...
 
     def release(self, t: int) -> np.ndarray:
-        """Offs for everything still sounding from this player, at frame t; forget what was pending."""
+        """Offs for everything still sounding, at frame t; what was pending is forgotten."""
         ...
 
 
@@ -57,9 +57,10 @@ class TexturePlayer(Adapter, Protocol):
 
     block: int  # frames per call of process()
     latency: int  # frames: output for input at frame f is meant to sound at f + latency
+    model_delay: int  # frames of that latency which are inside what process() returns
 
     def process(self, audio: np.ndarray, controls: np.ndarray) -> np.ndarray:
-        """audio float32 (block,), controls float32 (MAX_LATENTS,) in -1..1 -> float32 (2, block)."""
+        """audio float32 (block,), controls float32 (MAX_LATENTS,), -1..1 -> float32 (2, block)."""
         ...
 
     def reset(self) -> None:
@@ -73,7 +74,7 @@ class Observer(Adapter, Protocol):
     hop: int
 
     def observe(self, frame: int, audio: np.ndarray) -> np.ndarray:
-        """audio float32 (inputs, hop), its first sample at `frame` -> observations (maybe empty)."""
+        """audio float32 (inputs, hop) from `frame` on -> observations (maybe empty)."""
         ...
 
 
@@ -86,5 +87,5 @@ class StemMaker(Adapter, Protocol):
         progress: Callable[[float], None],
         cancelled: Callable[[], bool],
     ) -> list[StemNote]:
-        """Notes with 0 <= start < request.beats, start + duration <= request.beats. Raises AdapterError."""
+        """Notes with 0 <= start < start + duration <= request.beats. Raises AdapterError."""
         ...

@@ -262,8 +262,9 @@ class Conductor:
     def _tempo(self, by: float) -> str:
         assert self.clock is not None
         assert self.line is not None
-        self.clock.set_bpm(self.line.bpm + by)
-        return f"{self.line.bpm + by:.1f} BPM"
+        bpm = min(self.clock.high, max(self.clock.low, self.line.bpm + by))
+        self.clock.set_bpm(bpm)
+        return f"{bpm:.1f} BPM"
 
     def _dry(self, now: int, role: str | None, stem: int | None) -> str:
         self.command(CommandKind.SAFE, slot=SafeKind.DRY_TOGGLE)
@@ -272,10 +273,6 @@ class Conductor:
     def _panic(self, now: int, role: str | None, stem: int | None) -> str:
         self.command(CommandKind.SAFE, slot=SafeKind.PANIC)
         return "panic"
-
-    def _script(self, now: int, role: str | None, stem: int | None) -> str:
-        self.scripted = True
-        return "scripted"
 
     ACTIONS: ClassVar[dict[str, Callable[..., str]]] = {
         "this_is_one": _this_is_one,
@@ -295,7 +292,6 @@ class Conductor:
         "tempo_down": _tempo_down,
         "dry": _dry,
         "panic": _panic,
-        "script": _script,
     }
 
     # ---- commands, journal, status

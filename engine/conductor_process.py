@@ -40,6 +40,7 @@ class ConductorProcess:
         assert shared.folder is not None
         self.journal = Journal(shared.folder, Path(session) if session else None)
         self.conductor = Conductor(shared.patch, shared.slots, shared.slot_frames)
+        self.conductor.scripted = bool(shared.meta.get("performing"))
         saved = self.journal.load()
         if saved is not None:
             self.conductor.restore(saved)

@@ -81,6 +81,7 @@ class Offline:
         self._jobs: dict[int, tuple[int, int]] = {}
         self._performers: Performers | None = None
         self._performing = performing
+        self.conductor.scripted = performing
         self._switch = np.zeros(1, SWITCH)
         self._wait_since: float | None = None
 
@@ -174,7 +175,6 @@ class Offline:
         if not self._performing or self.conductor.line is None or self._soundfont is None:
             return
         if self._performers is None:
-            self.conductor.act("script", now)
             start = first_beat(self.conductor.line, now)
             self._performers = Performers(self.shared, self._soundfont, self.rate, start)
         conductor = self.conductor

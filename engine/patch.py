@@ -83,8 +83,8 @@ class Voice:
 
 @dataclass(frozen=True)
 class Player:
-    """A real-time model. listens: an input (texture) or a MIDI input (notes). voice, midi_out: where
-    its notes go. to: where its texture goes. config: the model's own keys."""
+    """A real-time model. listens: an input (texture) or a MIDI input (notes). voice, midi_out:
+    where its notes go. to: where its texture goes. config: the model's own keys."""
 
     model: str = ""
     listens: str = ""
@@ -120,7 +120,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Cv:
-    """One voltage. source: a voice. kind: pitch (1 V/octave, 0 V = C4) or gate. polarity: 1 or -1."""
+    """One voltage. source: a voice. kind: pitch (1 V/octave, 0 V = C4) or gate. polarity: +-1."""
 
     channel: int | str = 0
     source: str = ""

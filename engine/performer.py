@@ -144,7 +144,6 @@ def _serve(shared: Shared, stop: Stop) -> int:
         ready = _players_ready(shared) or time.monotonic() > wait_until
         line, clock = shared.timeline(), shared.clock()
         if line is not None and clock is not None and ready:
-            act("script", None)
             start = first_beat(line, shared.now())
             begun.write_text(json.dumps({"start": start, "rate": clock.rate}))
         time.sleep(WAIT_S)

@@ -132,7 +132,10 @@ class TextureHost:
         if allowed:
             assert switch is not None
             controls = switch[0]["controls"][self.index].astype(np.float32)
-            self.send(self.player.process(self._block, controls), self._frame + self.player.latency)
+            texture = self.player.process(self._block, controls)
+            # The model's own delay is inside what it returned already.
+            ahead = self.player.latency - self.player.model_delay
+            self.send(texture, self._frame + ahead)
         elif self._allowed:
             self.player.reset()
         self._allowed = allowed

@@ -156,6 +156,7 @@ def ring_table(patch: Patch) -> dict[str, tuple[np.dtype, int, str]]:
                 rings[f"answers_midi.{name}"] = (layout.NOTE, 1024, "midi")
     if any(source.stream for source in patch.inputs.values()):
         rings["performer_notes"] = (layout.NOTE, 1024, "midi")
+        rings["computer_notes"] = (layout.NOTE, 256, "midi")
     return rings
 
 
@@ -256,6 +257,7 @@ class Shared:
         patch: Patch,
         bells: dict[str, int] | None = None,
         session: str | None = None,
+        performing: bool = False,
     ) -> Shared:
         """The supervisor's: a new folder with everything in it."""
         folder.mkdir(mode=0o700)
@@ -265,6 +267,7 @@ class Shared:
             "slot_frames": stem_slot_frames(patch),
             "bells": bells or {},
             "session": session,
+            "performing": performing,
         }
         (folder / "patch.json").write_text(patch.to_json())
         (folder / "meta.json").write_text(json.dumps(meta))

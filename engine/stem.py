@@ -1,7 +1,7 @@
 """Stems: requests, results, and the one table of their states.
 
-A StemMaker (models/*/adapter.py) answers a StemRequest with notes on a beat grid; engine/stem_render
-turns them into audio of exactly `bars` bars. Times inside a stem are beats from its start.
+A StemMaker (models/*/adapter.py) answers a StemRequest with notes on a beat grid;
+engine/stem_render turns them into audio of exactly `bars` bars. Times inside a stem are beats from its start.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def step(now: StemState, to: StemState) -> StemState:
 
 @dataclass(frozen=True)
 class StemNote:
-    """start, duration: beats from the stem's start. key, velocity: MIDI. drums: General MIDI kit."""
+    """start, duration: beats from the stem's start. key, velocity: MIDI. drums: the GM kit."""
 
     start: float
     duration: float
@@ -68,8 +68,8 @@ class StemRequest:
     """What is asked of a maker.
 
     role: drums, bass, chords, melody ... bars, bpm, beats_per_bar: its exact length. key: tonic
-    pitch class 0-11 (0 = C). minor: natural minor, else major. density: 0..1. seed: the same request
-    gives the same stem. context: notes heard so far, beats relative to the stem's start (negative).
+    pitch class 0-11 (0 = C). minor: natural minor, else major. density: 0..1. seed: the same
+    request gives the same stem. context: notes heard so far, beats relative to the stem's start (negative).
     deadline_frame: when it must be ready (0: no hurry).
     """
 
@@ -93,7 +93,7 @@ class StemRequest:
 
 @dataclass
 class Stem:
-    """A finished stem. notes lie in [0, beats); audio is float32 (2, frames) or None before rendering.
+    """A finished stem. notes lie in [0, beats); audio: float32 (2, frames), None before rendering.
 
     frames_exact: bars' length in frames, fractional: loop k starts at round(k * frames_exact).
     provenance: maker, model, checkpoint, seed, seconds taken.

@@ -17,6 +17,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -56,7 +58,10 @@ LIFE_STEPS: dict[Life, frozenset[Life]] = {
 
 
 class DryBypass(Protocol):
-    """The dry path in the sound server itself, for while the audio process is away."""
+    """The dry path in the sound server itself, for while the audio process is away. facts: where
+    the audio process leaves its channel map."""
+
+    facts: Path | None
 
     def close_gap(self) -> bool:
         """Connect capture to output; True if anything is connected."""
@@ -89,7 +94,8 @@ class Child:
 
 @dataclass
 class Supervisor:
-    """run() returns the exit code. session: folder for log and recording. seconds: stop then."""
+    """run() returns the exit code. session: folder for log and recording. seconds: stop then.
+    beside: entered while it runs (the computer's keys)."""
 
     patch: Patch
     name: str = "segue"
@@ -97,6 +103,7 @@ class Supervisor:
     performing: bool = False
     session: Path | None = None
     seconds: float | None = None
+    beside: Callable[[Shared], AbstractContextManager[None]] | None = None
     shared: Shared = field(init=False)
     children: list[Child] = field(init=False, default_factory=list)
     _stop: bool = field(init=False, default=False)
@@ -117,14 +124,17 @@ class Supervisor:
             if name not in ("audio", "supervisor")
         }
         session = str(self.session) if self.session else None
-        self.shared = Shared.create(folder_for(self.name), self.patch, bells, session)
+        folder = folder_for(self.name)
+        self.shared = Shared.create(folder, self.patch, bells, session, self.performing)
+        if self.bypass is not None:
+            self.bypass.facts = self.shared.file("audio.json")
         self.shared.bypass[0] = 0
         try:
             self.children = [Child(part) for part in roster(self.patch, self.performing)]
             end = None if self.seconds is None else time.monotonic() + self.seconds
-            while not self._stop and (end is None or time.monotonic() < end):
-                self.tick(time.monotonic())
-                self._wait()
+            beside = self.beside(self.shared) if self.beside else contextlib.nullcontext()
+            with beside:
+                self._watch(end)
             self._notify("STOPPING=1")
             self._end()
         finally:
@@ -134,6 +144,11 @@ class Supervisor:
             for descriptor in bells.values():
                 os.close(descriptor)
         return 0
+
+    def _watch(self, end: float | None) -> None:
+        while not self._stop and (end is None or time.monotonic() < end):
+            self.tick(time.monotonic())
+            self._wait()
 
     def stop(self, *_: object) -> None:
         self._stop = True

@@ -2,7 +2,9 @@
 
 PortAudio hides its JACK client, so a second, never activated client reads the server's cycle timer
 from shared memory. Frames are exact: cycle starts differ by whole periods, and a skipped cycle
-shows as a jump. cycle() is real-time safe (no lock, no system call).
+shows as a jump. A cycle is over when the frame has moved on; the server's own prediction of that
+(next_usecs) is filtered and wrong by a millisecond for a second after any stall. frame() is
+real-time safe (no lock, no system call).
 """
 
 from __future__ import annotations
@@ -20,9 +22,7 @@ _ffi.cdef(
     typedef struct _jack_port jack_port_t;
     jack_client_t *jack_client_open(const char *name, int options, int *status, ...);
     int jack_client_close(jack_client_t *client);
-    int jack_get_cycle_times(const jack_client_t *client, uint32_t *frames, uint64_t *now_us,
-                             uint64_t *next_us, float *period_us);
-    uint64_t jack_get_time(void);
+    uint32_t jack_last_frame_time(const jack_client_t *client);
     uint32_t jack_get_sample_rate(jack_client_t *client);
     uint32_t jack_get_buffer_size(jack_client_t *client);
     """
@@ -52,26 +52,16 @@ class JackClock:
             raise OSError(f"no JACK server answers (status {status[0]:#x})")
         self.rate = int(self._lib.jack_get_sample_rate(self._client))
         self.block = int(self._lib.jack_get_buffer_size(self._client))
-        self._frames = _ffi.new("uint32_t *")
-        self._now = _ffi.new("uint64_t *")
-        self._next = _ffi.new("uint64_t *")
-        self._period = _ffi.new("float *")
         self._high = 0
         self._last = 0
 
-    def cycle(self) -> tuple[int, int]:
-        """(frame at which this cycle began, microseconds at which it must be done)."""
-        self._lib.jack_get_cycle_times(
-            self._client, self._frames, self._now, self._next, self._period
-        )
-        frame = int(self._frames[0])
+    def frame(self) -> int:
+        """The frame at which the server's present cycle began."""
+        frame = int(self._lib.jack_last_frame_time(self._client))
         if frame < self._last and self._last - frame > 1 << 31:
             self._high += 1 << 32  # the server's counter has 32 bits: a day at 48 kHz
         self._last = frame
-        return self._high + frame, int(self._next[0])
-
-    def now_us(self) -> int:
-        return int(self._lib.jack_get_time())
+        return self._high + frame
 
     def close(self) -> None:
         self._lib.jack_client_close(self._client)

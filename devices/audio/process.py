@@ -102,18 +102,17 @@ class Callback:
         self, indata: np.ndarray, outdata: np.ndarray, frames: int, info: Any, status: Any
     ) -> None:
         wall, cpu = time.monotonic_ns(), time.thread_time_ns()
-        t, deadline_us = self._begin(frames, wall, info, status)
+        t = self._begin(frames, wall, info, status)
         engine = self.engine
         for a in range(0, frames, MAX_FRAMES):
             n = min(MAX_FRAMES, frames - a)
             engine.hear(indata[a : a + n] if engine.channels.channels_in else None, n)
             outdata[a : a + n] = engine.forward(t + a).out
         self._publish(t, frames, wall)
-        late_us = 0
+        late_us = (time.monotonic_ns() - wall) // 1000 - int(frames * 1e6 / engine.rate)
         if self.jack is not None:
-            late_us = self.jack.now_us() - deadline_us
-        else:
-            late_us = (time.monotonic_ns() - wall) // 1000 - int(frames * 1e6 / engine.rate)
+            over = self.jack.frame() + (self._offset or 0) != t
+            late_us = max(1, late_us) if over else min(0, late_us)
         if late_us > 0:
             self._missed += 1
             engine.control.report(ReportKind.MISSED, t, a=late_us)
@@ -128,11 +127,10 @@ class Callback:
         self._blocks += 1
         self.shared.ledger_count[0] = self._blocks
 
-    def _begin(self, frames: int, wall: int, info: Any, status: Any) -> tuple[int, int]:
-        """This block's Timestamp and deadline; gaps counted and reported."""
-        deadline_us = 0
+    def _begin(self, frames: int, wall: int, info: Any, status: Any) -> int:
+        """This block's Timestamp; gaps counted and reported."""
         if self.jack is not None:
-            device, deadline_us = self.jack.cycle()
+            device = self.jack.frame()
         else:
             device = self.other.cycle(frames, info.inputBufferAdcTime, bool(status))
         state = self.engine.state
@@ -155,7 +153,7 @@ class Callback:
         if self.stopping and state[0]["fade"]["g1"] > 0:
             self.engine.fade_to(t, 0.0)
             self.engine.cv.gates_down(t)
-        return t, deadline_us
+        return t
 
     def _first_offset(self, device: int, wall: int) -> int:
         """0, or the predecessor's while the server's counter goes on; else time goes on by ours."""

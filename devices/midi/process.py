@@ -170,7 +170,8 @@ class MidiProcess:
         """Notes of the demo's performers, as if they had come in by the ports of their voice."""
         if not self.shared.has_ring("performer_notes"):
             return
-        for record in self.shared.ring("performer_notes").pop():
+        rings = ("performer_notes", "computer_notes")
+        for record in (r for name in rings for r in self.shared.ring(name).pop()):
             message = as_message(record)
             for index, performer in self._performers.items():
                 if message is not None and performer.voice == record["voice"]:

@@ -41,7 +41,7 @@ class Load(Protocol):
         ...
 
     def start(self, server: JackServer) -> None:
-        """Start it and return once the standard load sounds; ports segue:in_1 to in_4 exist."""
+        """Start it and return once the standard load sounds; ports segue:in_0 to in_3 exist."""
         ...
 
     def rows(self) -> np.ndarray:
@@ -167,7 +167,7 @@ def bench_forward(load: Load, *, block: int = 128, seconds: float = 600.0) -> di
     Raises JackError, NativeError, ScsynthError, ValueError when nothing was measured.
     """
     with JackServer(block=block, inputs=INPUTS, outputs=OUTPUTS) as server:
-        sinks = [f"segue:in_{k + 1},scsynth:in_{k + 1}" for k in range(INPUTS)]
+        sinks = [f"segue:in_{k},scsynth:in_{k + 1}" for k in range(INPUTS)]
         source = Witness(
             server,
             name="source",

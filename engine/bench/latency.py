@@ -100,8 +100,8 @@ def segue_dry(server: JackServer) -> Iterator[Ports]:
         env=server.env,
     )
     try:
-        server.wait_ports("segue:in_1", "segue:out_1", seconds=READY_SECONDS)
-        yield "segue:in_1", "segue:out_1"
+        server.wait_ports("segue:in_0", "segue:out_0", seconds=READY_SECONDS)
+        yield "segue:in_0", "segue:out_0"
     finally:
         process.terminate()
         try:

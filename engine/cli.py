@@ -1,0 +1,276 @@
+"""The command line, `segue`: one function a command; what it says goes to standard output, logs to
+standard error. `--json` prints one JSON object and nothing else. Exit 0 done, 1 failed, 2 wrong
+usage or patch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DONE, FAILED, WRONG = 0, 1, 2
+DEFAULT_PATCH = Path(__file__).parent.parent / "patches" / "stage.yaml"
+DEMO_PATCH = DEFAULT_PATCH.with_name("demo.yaml")
+
+
+def _load(path: Path) -> Any:
+    """The patch, or exit 2 with every error in it."""
+    from engine.patch_load import PatchError, load_patch
+    from engine.soundfont import SoundFontError, prove
+
+    try:
+        patch = load_patch(path)
+        if patch.soundfont:
+            prove(Path(patch.soundfont))
+    except (PatchError, SoundFontError, OSError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(WRONG) from None
+    return patch
+
+
+def _say_json(facts: Any) -> None:
+    print(json.dumps(facts, indent=1, default=str))
+
+
+def _bar(fraction: float) -> None:
+    if sys.stderr.isatty():
+        done = int(fraction * 40)
+        print(f"\r  [{'=' * done}{' ' * (40 - done)}] {fraction:4.0%}", end="", file=sys.stderr)
+
+
+def run(args: argparse.Namespace) -> int:
+    from devices.audio.bypass import JackBypass
+    from engine.supervisor import Supervisor
+
+    patch = _load(args.patch)
+    session = _session_folder(args.session) if args.session else None
+    return Supervisor(
+        patch, args.name, JackBypass(patch), session=session, seconds=args.seconds
+    ).run()
+
+
+def _session_folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path.resolve()
+
+
+def demo(args: argparse.Namespace) -> int:
+    from engine.demo import DemoError, live_result, render_demo
+
+    patch = _load(DEMO_PATCH)
+    folder = _session_folder(args.session or Path("out") / "demo")
+    output = None if args.render else _output()
+    try:
+        if output is None and args.live:
+            print("no audio output found: `segue devices` shows what there is", file=sys.stderr)
+            return FAILED
+        if output is None:
+            print("Rendering the demo (no audio output is used); about a minute.", file=sys.stderr)
+            result = render_demo(patch, folder, _bar)
+        else:
+            _play_demo(patch, folder, output, args.live)
+            result = live_result(patch, folder)
+    except DemoError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    if args.json:
+        files = {"wav": result.wav, "png": result.png, "log": result.log}
+        _say_json({**result.figures, **files, "ledger": result.ledger})
+        return DONE
+    _bar(1.0)
+    print(f"\n  sound    {result.wav}\n  picture  {result.png}\n  log      {result.log}\n")
+    for name, value in result.figures.items():
+        print(f"  {name:<16} {value:.3f}" if isinstance(value, float) else f"  {name:<16} {value}")
+    if result.ledger:
+        print("\n  microseconds a block of 128 frames (2667)   median      p99")
+        for stage, median, p99 in result.ledger:
+            print(f"    {stage:<38} {median:10.1f} {p99:8.1f}")
+    print(
+        "\nTo try next:\n"
+        "  segue demo --live              play along on the keys of your computer\n"
+        "  segue doctor                   is this machine fit for a stage?\n"
+        "  segue run patches/stage.yaml   your own instruments\n"
+    )
+    return DONE
+
+
+def _output() -> str | None:
+    """A name for the output that a live demo would use, or None."""
+    from devices.audio_devices import devices
+
+    found = devices()
+    if found.jack is not None:
+        return "JACK"
+    names = [d.name for d in found.audio if d.outputs > 0]
+    return names[0] if names else None
+
+
+def _play_demo(patch: Any, folder: Path, output: str, keys: bool) -> None:
+    from devices.audio.bypass import JackBypass
+    from devices.keyboard import ComputerKeys, playing
+    from engine.supervisor import Supervisor
+
+    for old in [*folder.glob("take-*"), folder / "log.jsonl"]:
+        old.unlink(missing_ok=True)
+    print(f"Playing the demo through {output}; about two minutes. Ctrl-C ends it.", file=sys.stderr)
+    supervisor = Supervisor(patch, "demo", JackBypass(patch), performing=True, session=folder)
+    if keys and sys.stdin.isatty():
+        voice = list(patch.voices).index(next(m.voice for m in patch.midi.values()))
+        supervisor.beside = lambda shared: playing(ComputerKeys(voice), shared)
+        print("Keys a w s e d f ... k play, z and x change the octave.", file=sys.stderr)
+    supervisor.run()
+
+
+def render(args: argparse.Namespace) -> int:
+    import numpy as np
+    import soundfile
+
+    from engine.audio_file import AudioFileError, read_audio
+    from engine.offline import Offline, OfflineError
+    from engine.soundfont import find_soundfont
+
+    patch = _load(args.patch)
+    try:
+        inputs = read_audio(args.input, patch.audio.rate)
+        offline = Offline(patch, find_soundfont(patch), inputs)
+        try:
+            rendered = offline.run(len(inputs) / patch.audio.rate + args.tail, _bar)
+        finally:
+            offline.close()
+        soundfile.write(args.out, rendered.main, rendered.rate, subtype="FLOAT")
+    except (AudioFileError, OfflineError, OSError, soundfile.SoundFileError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return FAILED
+    peak = float(np.abs(rendered.main).max(initial=0.0))
+    facts = {"out": args.out, "frames": len(rendered.main), "peak": peak}
+    _say_json(facts) if args.json else print(f"\n{args.out}: {len(rendered.main)} frames")
+    return DONE
+
+
+def devices(args: argparse.Namespace) -> int:
+    from devices.audio_devices import devices as find
+
+    found = find()
+    _say_json(found.as_json()) if args.json else print(found.as_text())
+    return DONE
+
+
+def doctor(args: argparse.Namespace) -> int:
+    from engine import doctor as checks
+
+    found = checks.report()
+    _say_json([c.as_json() for c in found]) if args.json else print(checks.as_text(found))
+    return FAILED if checks.worst(found) is checks.Status.FAIL else DONE
+
+
+def status(args: argparse.Namespace) -> int:
+    from engine.status import StatusError, as_text, status_of
+
+    try:
+        facts = status_of(args.name)
+    except StatusError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    _say_json(facts) if args.json else print(as_text(facts))
+    return DONE
+
+
+def bench(args: argparse.Namespace) -> int:
+    from engine.bench.jackd import JackError
+    from engine.bench.native import NativeError
+
+    try:
+        if args.what == "latency":
+            from engine.bench.latency import LatencyError, bench_latency
+
+            try:
+                facts: dict[str, Any] = bench_latency(block=args.block)
+            except LatencyError as error:
+                print(error, file=sys.stderr)
+                return FAILED
+        else:
+            from engine.bench.forward import bench_forward
+            from engine.bench.standard_load import StandardLoad
+
+            load = StandardLoad(args.block)
+            facts = bench_forward(load, block=args.block, seconds=args.seconds)
+            facts.update(load.facts())
+    except (JackError, NativeError) as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    _say_json(facts)
+    return DONE
+
+
+def gig(args: argparse.Namespace) -> int:
+    from engine.bench.jackd import JackError
+    from engine.bench.native import NativeError
+    from engine.gig.run import GigError, run_gig
+
+    try:
+        facts = run_gig(args.minutes, args.keep)
+    except (JackError, NativeError, GigError) as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    _say_json(facts)
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="segue", description="A live-performance engine.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function: Callable[..., int], help_: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_, description=help_)
+        command.set_defaults(function=function)
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        return command
+
+    c = add("run", run, "perform a patch until told to stop")
+    c.add_argument("patch", type=Path, nargs="?", default=DEFAULT_PATCH)
+    c.add_argument("--name", default="segue", help="of this performance (for `segue status`)")
+    c.add_argument("--session", type=Path, help="folder for log and recording")
+    c.add_argument("--seconds", type=float, help="stop after so long")
+    c = add("demo", demo, "a two-minute performance with no hardware")
+    c.add_argument("--live", action="store_true", help="play along on the computer's keys")
+    c.add_argument("--render", action="store_true", help="render, even if there is an output")
+    c.add_argument("--session", type=Path, help="folder for what it leaves (default out/demo)")
+    c = add("render", render, "play a sound file through a patch, offline")
+    c.add_argument("patch", type=Path)
+    c.add_argument("--input", type=Path, required=True, help="channels as the patch numbers them")
+    c.add_argument("--out", type=Path, required=True, help="a WAV of the main bus")
+    c.add_argument("--tail", type=float, default=2.0, help="seconds after the input's end")
+    add("devices", devices, "what audio and MIDI devices there are")
+    add("doctor", doctor, "is this machine fit for a stage?")
+    c = add("status", status, "how a running performance is")
+    c.add_argument("--name", help="which, where there are several")
+    c = add("bench", bench, "measure, with the peers it needs")
+    c.add_argument("what", choices=("forward", "latency"))
+    c.add_argument("--block", type=int, default=128, help="frames a period")
+    c.add_argument("--seconds", type=float, default=600.0, help="how long misses are counted")
+    c = add("gig", gig, "twelve minutes live over JACK, judged by ear of other clients")
+    c.add_argument("--minutes", type=float, default=12.0)
+    c.add_argument("--keep", type=Path, help="folder to keep the captures in")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
+    try:
+        return int(args.function(args))
+    except KeyboardInterrupt:
+        return FAILED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""`segue demo`: a whole performance with no hardware, no network and no GPU.
+
+Through any output it finds, as a real performance of all processes; else rendered by the offline
+context. Either way it leaves a WAV, a picture and a log, and returns the figures.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from engine import demo_score
+from engine.chronicle import Chronicle
+from engine.offline import Offline, Rendered
+from engine.patch import Patch
+from engine.picture import draw
+from engine.shm import STAGES
+from engine.sound_check import audible_share, check
+from engine.soundfont import find_soundfont
+
+GENERATED = ("voice.answer", "texture.", "stems.")
+LEAD_IN_S = 12.0  # the piece begins at the first phrase boundary at least a second away
+
+
+class DemoError(Exception):
+    """Says what is missing and what to do."""
+
+
+@dataclass
+class DemoResult:
+    wav: Path
+    png: Path
+    log: Path
+    figures: dict[str, Any]
+    ledger: list[tuple[str, float, float]]  # stage, median and p99 microseconds a block
+
+
+def render_demo(patch: Patch, folder: Path, progress: Callable[[float], None]) -> DemoResult:
+    """Offline. folder is made; its files of an earlier demo are replaced."""
+    soundfont = find_soundfont(patch)
+    if soundfont is None:
+        raise DemoError("no SoundFont found: install timgm6mb-soundfont, or name one in the patch")
+    folder.mkdir(parents=True, exist_ok=True)
+    beats = demo_score.BEATS + demo_score.TAIL_BEATS
+    offline = Offline(patch, soundfont, performing=True)
+    try:
+        rendered = offline.run(LEAD_IN_S + beats * 60.0 / patch.clock.bpm, progress)
+    finally:
+        offline.close()
+    end = rendered.start + round(beats * 60.0 / patch.clock.bpm * rendered.rate)
+    main = rendered.main[rendered.start : end]
+    wav = folder / "segue-demo.wav"
+    soundfile.write(wav, main, rendered.rate, subtype="PCM_24")
+    log = folder / "log.jsonl"
+    log.write_text("".join(json.dumps(e) + "\n" for e in rendered.events))
+    shutil.copy(Path(__file__).parent.parent / "patches" / "demo.yaml", folder / "demo.yaml")
+    levels = {n: x[rendered.start : end] for n, x in rendered.sources.items()}
+    levels["main"] = main
+    png = folder / "segue-demo.png"
+    figures = _figures(main, levels, rendered)
+    chronicle = Chronicle(
+        patch, rendered.events, levels, rendered.rate, rendered.start, len(main), rendered.start
+    )
+    subtitle = (
+        f"{patch.clock.bpm:g} BPM, rendered offline by the engine that plays live; "
+        f"{figures['lufs']:.1f} LUFS, two AI sources or more "
+        f"{figures['two_ai_share']:.0%} of the time"
+    )
+    draw(chronicle.picture("segue demo: what sounded when, and why", subtitle), png)
+    return DemoResult(wav, png, log, figures, _ledger(rendered))
+
+
+def _figures(main: np.ndarray, levels: dict[str, np.ndarray], rendered: Rendered) -> dict[str, Any]:
+    sound = check(main.T, rendered.rate)
+    ai = {n: x for n, x in levels.items() if n.startswith(GENERATED)}
+    return {
+        **sound.to_dict(),
+        "two_ai_share": audible_share([x.T for x in ai.values()], rendered.rate, 2),
+        "limiter_share": rendered.limited_frames / len(rendered.main),
+    }
+
+
+def _ledger(rendered: Rendered) -> list[tuple[str, float, float]]:
+    stages = rendered.stages / 1000.0
+    rows = [
+        (name, float(np.median(stages[:, i])), float(np.percentile(stages[:, i], 99)))
+        for i, name in enumerate(STAGES)
+    ]
+    total = stages.sum(axis=1)
+    return [*rows, ("forward", float(np.median(total)), float(np.percentile(total, 99)))]
+
+
+def live_result(patch: Patch, session: Path) -> DemoResult:
+    """After a live performance: its recording, cut to the piece, and its picture."""
+    take = sorted(session.glob("take-*.wav"))
+    log = session / "log.jsonl"
+    if not take or not log.exists():
+        raise DemoError(f"{session}: no recording; nothing was played")
+    audio, rate = soundfile.read(take[0], dtype="float32")
+    facts = json.loads(take[0].with_suffix(".json").read_text())
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    first = int(facts["first_frame"])
+    started = [e["frame"] for e in events if e["event"] == "begin"] or [first]
+    notes = [e["frame"] for e in events if e["event"] == "note_on"] or started
+    begin = max(first, notes[0])
+    main = audio[begin - first :, :2]
+    wav, png = session / "segue-demo.wav", session / "segue-demo.png"
+    soundfile.write(wav, main, rate, subtype="PCM_24")
+    levels = {f"input.{n}": audio[begin - first :, 2 + i] for i, n in enumerate(patch.inputs)}
+    levels["main"] = main
+    chronicle = Chronicle(patch, events, levels, rate, begin, len(main), notes[0])
+    sound = check(main.T, rate)
+    gaps = sum(e["a"] for e in events if e["event"] == "gap")
+    subtitle = f"{patch.clock.bpm:g} BPM, played live; {sound.lufs:.1f} LUFS, gaps {gaps} frames"
+    draw(chronicle.picture("segue demo: what sounded when, and why", subtitle), png)
+    return DemoResult(wav, png, log, {**sound.to_dict(), "gap_frames": gaps}, [])
