@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,21 @@ def test_killed_server_comes_back_under_its_name() -> None:
         server.restart()
         assert server.pid != before
         assert "system:playback_2" in server.ports()
+
+
+def registered(name: str) -> bool:
+    """Whether the server's name holds a place in JACK's registry of the machine."""
+    registry = Path("/dev/shm/jack-shm-registry")
+    return f":{name}:".encode() in registry.read_bytes()
+
+
+def test_a_killed_server_that_is_stopped_gives_its_place_back() -> None:
+    with JackServer() as server:
+        assert registered(server.name)
+        server.kill()
+        assert registered(server.name)
+    assert not server.running
+    assert not registered(server.name)
 
 
 def test_what_is_missing_is_named() -> None:

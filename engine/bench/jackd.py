@@ -100,6 +100,13 @@ class JackServer:
         """Start and wait until clients are served. Raises JackError after 10 s."""
         if self.running:
             raise JackError(f"JACK server {self.name} runs already")
+        if not self._launch():
+            tail = self.log_tail()
+            self.stop()
+            raise JackError(f"JACK server {self.name} did not start; {tail}")
+        return self
+
+    def _launch(self) -> bool:
         command = [
             *([setpriv, "--pdeathsig", "TERM"] if (setpriv := shutil.which("setpriv")) else []),
             need_tool("jackd", "jackd2"),
@@ -113,24 +120,30 @@ class JackServer:
             )
         expected = self.inputs + self.outputs
         ready = wait_until(lambda: not self.running or len(self.ports()) >= expected, START_SECONDS)
-        if not ready or not self.running:
-            tail = self.log_tail()
-            self.stop()
-            raise JackError(f"JACK server {self.name} did not start; {tail}")
-        return self
+        return ready and self.running
 
     def stop(self) -> None:
-        """End the server by its process id (SIGTERM, then SIGKILL after 5 s) and remove its log."""
-        if self.process is not None:
-            if self.process.poll() is None:
-                self.process.terminate()
-                try:
-                    self.process.wait(STOP_SECONDS)
-                except subprocess.TimeoutExpired:
-                    self.process.kill()
-                    self.process.wait()
-            self.process = None
+        """End the server by its process id (SIGTERM, then SIGKILL after 5 s) and remove its log.
+
+        A server that was killed keeps one of JACK's eight places on the machine until one of its
+        name ends in peace; so it is started once more for that.
+        """
+        if self.process is not None and not self._end() and self._launch():
+            self._end()
+        self.process = None
         shutil.rmtree(self._log.parent, ignore_errors=True)
+
+    def _end(self) -> bool:
+        """Reap the server; whether it ended in peace."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode != -signal.SIGKILL
 
     def kill(self) -> None:
         """SIGKILL and reap: what a crash of the sound server looks like to its clients."""
