@@ -55,12 +55,13 @@ def name_client(name: str = CLIENT_NAME) -> None:
     ffi.cdef("int PaJack_SetClientName(const char *name);")
     portaudio: Any = ffi.dlopen(library)
     if hasattr(portaudio, "PaJack_SetClientName"):
-        global _kept_name  # noqa: PLW0603  PortAudio keeps the pointer, not a copy
-        _kept_name = ffi.new("char[]", name.encode())
-        portaudio.PaJack_SetClientName(_kept_name)
+        # PortAudio keeps the pointer, not a copy, and forgets it when it is unloaded.
+        kept = (portaudio, ffi.new("char[]", name.encode()))
+        portaudio.PaJack_SetClientName(kept[1])
+        _kept.append(kept)
 
 
-_kept_name: Any = None
+_kept: list[Any] = []
 
 
 def _candidates(sd: Any, want_jack: bool) -> list[tuple[int, dict[str, Any], str]]:
