@@ -38,16 +38,14 @@ class NoteIntake:
         self.held.clear()
         return offs
 
-    def take(self, until: int) -> list[Due]:
-        """Events with frame < until, in order."""
-        due: list[Due] = []
+    def take(self, until: int, due: list[Due]) -> None:
+        """Append events with frame < until, in order."""
         self._renew(due)
         if lib.seg_ring_count(self._header):
             for n in self.ring.pop(NOTES_A_BLOCK).tolist():
                 self._admit(n, due)
         while self._pending and self._pending[0][0] < until:
             self._book(heapq.heappop(self._pending), due)
-        return due
 
     def _renew(self, due: list[Due]) -> None:
         """A new producer has taken over: what the old one left is released."""

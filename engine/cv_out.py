@@ -1,7 +1,7 @@
 """Control voltages from notes: pitch (1 V/octave, 0 V = C4) and gate, at their exact frames.
 
 Pitch leads its gate by PITCH_LEAD_S. CV passes no limiter, no effect and no fade; on a resumed
-audio process gates start at 0 V and pitches where they were. Real-time safe after __init__.
+audio process gates start at 0 V and pitches where they were. The kernel renders them (seg_desk_out). Real-time safe after __init__.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 from engine.kernel import lib, pointer
 from engine.layout import NoteKind
 from engine.patch import Patch
-from engine.sampler import MAX_FRAMES, VoiceEvent
+from engine.mixer import Mixer
+from engine.sampler import VoiceEvent
 from engine.state import MAX_CV
 
 PITCH_LEAD_S = 0.001
@@ -25,26 +26,32 @@ class CvOutputs:
     """channels: device channel (from 0) of each CV of the patch."""
 
     def __init__(
-        self, patch: Patch, state: np.ndarray, channels: dict[str, int], rate: float
+        self,
+        patch: Patch,
+        state: np.ndarray,
+        channels: dict[str, int],
+        rate: float,
+        mixer: Mixer,
     ) -> None:
         if len(channels) > MAX_CV:
             raise ValueError(f"{len(channels)} control voltages, at most {MAX_CV}")
         self._lead = round(PITCH_LEAD_S * rate)
         cells = pointer(state["cv"], "seg_cv *")
-        self._lines: list[tuple[Any, int, str, float, float, float]] = []
+        self._lines: list[tuple[Any, str, float]] = []
         self._by_voice: dict[int, list[int]] = {}
         self._held: dict[int, list[int]] = {}
         voices = list(patch.voices)
+        lines = mixer.keep("seg_line[]", max(1, len(channels)))
         for i, (name, channel) in enumerate(channels.items()):
-            cv = patch.cv[name]
-            scale = cv.polarity / cv.volts_full_scale
-            line = (cells + i, channel, cv.kind, cv.gate_volts, scale, cv.offset_volts)
-            self._lines.append(line)
+            cv, line = patch.cv[name], lines[i]
+            line.cv, line.channel = cells + i, channel
+            line.scale, line.offset = cv.polarity / cv.volts_full_scale, cv.offset_volts
+            self._lines.append((cells + i, cv.kind, cv.gate_volts))
             self._by_voice.setdefault(voices.index(cv.source), []).append(i)
             state[0]["cv"][i]["count"] = 0
             if cv.kind == "gate":
                 state[0]["cv"][i]["value"] = 0.0
-        self._row = np.zeros(MAX_FRAMES, np.float32)
+        mixer.desk.lines, mixer.desk.line_count = lines, len(channels)
 
     def notes(self, voice: int, t: int, events: list[VoiceEvent]) -> None:
         """Last-note priority: the gate falls when no key is held."""
@@ -66,22 +73,15 @@ class CvOutputs:
 
     def _edges(self, lines: list[int], frame: int, key: int | None, gate: bool | None) -> None:
         for i in lines:
-            cell, _, kind, gate_volts, _, _ = self._lines[i]
+            cell, kind, gate_volts = self._lines[i]
             if kind == "pitch" and key is not None:
                 volts = (key - C4) / 12.0
                 lib.seg_cv_edge(cell, frame, min(VOLTS_MAX, max(-VOLTS_MAX, volts)))
             elif kind == "gate" and gate is not None:
                 lib.seg_cv_edge(cell, frame + self._lead, gate_volts if gate else 0.0)
 
-    def render(self, t: int, n: int, out: Any, count: int) -> None:
-        """Write every line's channel of the interleaved output (n, count)."""
-        row = pointer(self._row)
-        for cell, channel, _, _, scale, offset in self._lines:
-            lib.seg_cv_render(cell, t, n, scale, offset, row)
-            lib.seg_scatter(out, count, channel, n, row)
-
     def gates_down(self, t: int) -> None:
         """On the way out: gates to 0 V, pitches held."""
-        for cell, _, kind, _, _, _ in self._lines:
+        for cell, kind, _ in self._lines:
             if kind == "gate":
                 lib.seg_cv_edge(cell, t, 0.0)

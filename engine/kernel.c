@@ -297,12 +297,17 @@ int64_t seg_guard(float *rows, int64_t stride, int count, int n, int64_t *bad) {
 /* peaks[row] = the larger of its decayed self and the row's largest magnitude. */
 void seg_peaks(const float *rows, int64_t stride, int count, int n, float decay, float *peaks) {
   for (int r = 0; r < count; r++) {
-    float p = peaks[r] * decay;
+    uint32_t most = 0; /* magnitudes of floats are ordered like their bits: this vectorises */
     for (int i = 0; i < n; i++) {
-      float a = fabsf(rows[r * stride + i]);
-      p = a > p ? a : p;
+      uint32_t bits;
+      memcpy(&bits, &rows[r * stride + i], 4);
+      bits &= 0x7fffffffu;
+      most = bits > most ? bits : most;
     }
-    peaks[r] = p;
+    float p;
+    memcpy(&p, &most, 4);
+    float held = peaks[r] * decay;
+    peaks[r] = p > held ? p : held;
   }
 }
 
@@ -342,13 +347,112 @@ int seg_cv_edge(seg_cv *cv, int64_t frame, double volts) {
   return 1;
 }
 
-void seg_cv_render(seg_cv *cv, int64_t t, int n, double scale, double offset, float *x) {
+void seg_cv_render(seg_cv *cv, int64_t t, int n, double scale, double offset, float *x,
+                   int stride) {
   int e = 0;
   for (int i = 0; i < n; i++) {
     while (e < cv->count && cv->frames[e] <= t + i) cv->value = cv->volts[e++];
-    x[i] = (float)((cv->value + offset) * scale);
+    x[(int64_t)i * stride] = (float)((cv->value + offset) * scale);
   }
   cv->count -= e;
   memmove(cv->frames, cv->frames + e, sizeof(int64_t) * (size_t)cv->count);
   memmove(cv->volts, cv->volts + e, sizeof(double) * (size_t)cv->count);
+}
+
+/* ---- the desk ---- */
+
+/* Which rings have something in them: a bit each. */
+uint32_t seg_waiting(seg_ring *const *rings, int count) {
+  uint32_t mask = 0;
+  for (int i = 0; i < count; i++)
+    if (seg_ring_count(rings[i])) mask |= 1u << i;
+  return mask;
+}
+
+static float *source_row(const seg_desk *d, int source) {
+  return d->sources + 2 * source * d->stride;
+}
+
+static float *bus_row(const seg_desk *d, int bus) { return d->buses + 2 * bus * d->stride; }
+
+/* Inputs into their sources. Nonzero: something was missing or not finite. */
+int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, int n) {
+  int64_t wrong = 0;
+  for (int i = 0; i < d->input_count; i++) {
+    seg_input *p = &d->inputs[i];
+    float *row = source_row(d, i);
+    p->missing = 0;
+    if (p->ring)
+      p->missing = seg_stream_read(p->ring, p->stream, 1, row, d->stride, t, n);
+    else if (p->channel >= 0 && in)
+      seg_gather(in, channels, p->channel, n, p->trim, row);
+    else
+      memset(row, 0, sizeof(float) * (size_t)n);
+    wrong += p->missing + seg_guard(row, d->stride, 1, n, d->bad + 2 * i);
+  }
+  return wrong;
+}
+
+/* Textures and stems into their sources, then all sources but the effects' returns into the buses.
+ * Returns how many values were not finite. */
+int64_t seg_desk_mix(seg_desk *d, int64_t t, int n) {
+  for (int i = 0; i < d->texture_count; i++) {
+    seg_texture *p = &d->textures[i];
+    seg_stream_read(p->ring, p->stream, 2, source_row(d, p->source), d->stride, t, n);
+  }
+  d->started = d->ended = 0;
+  if (d->role_count) {
+    float *roles = source_row(d, d->first_role);
+    seg_zero(roles, d->stride, 2 * d->role_count, n);
+    seg_stems(d->stems, d->stem_count, d->arena, d->arena_size, roles, d->stride, t, n, &d->started,
+              &d->ended);
+  }
+  /* inputs again: what their strips made of them */
+  int64_t bad = seg_guard(d->sources, d->stride, 2 * d->source_count, n, d->bad);
+  for (int i = 0; i < d->generated_count; i++)
+    seg_gain(source_row(d, d->generated[i]), d->stride, 2, t, n, d->ai);
+  seg_zero(d->buses, d->stride, 2 * d->bus_count, n);
+  seg_mix(d->jobs, d->job_count, t, n);
+  for (int i = 0; i < d->effect_count; i++)
+    for (int side = 0; side < 2; side++)
+      memcpy(source_row(d, d->first_effect + i) + side * d->stride,
+             bus_row(d, d->effect_bus[i]) + side * d->stride, sizeof(float) * (size_t)n);
+  return bad;
+}
+
+/* The effects' returns, master, limiters, fade; out to the device, to CV, to meters and taps.
+ * Returns how many values of the effects were not finite. */
+int64_t seg_desk_out(seg_desk *d, float *out, int channels, int64_t t, int n) {
+  int64_t bad = 0;
+  if (d->effect_count) {
+    float *effects = source_row(d, d->first_effect);
+    int rows = 2 * d->effect_count;
+    bad = seg_guard(effects, d->stride, rows, n, d->bad + 2 * d->first_effect);
+    seg_gain(effects, d->stride, rows, t, n, d->ai);
+    seg_mix(d->returns, d->return_count, t, n);
+  }
+  memset(out, 0, sizeof(float) * (size_t)n * (size_t)channels);
+  seg_gain(bus_row(d, 0), d->stride, 2, t, n, d->master);
+  for (int i = 0; i < d->output_count; i++) {
+    const seg_output *p = &d->outputs[i];
+    float *left = bus_row(d, p->bus), *right = left + d->stride;
+    if (p->limited) seg_limit(left, right, n, p->limiter, d->threshold, d->release);
+    seg_gain(left, d->stride, 2, t, n, d->fade);
+    if (p->channels[1] < 0)
+      seg_scatter_mono(out, channels, p->channels[0], n, left, right);
+    else {
+      seg_scatter(out, channels, p->channels[0], n, left);
+      seg_scatter(out, channels, p->channels[1], n, right);
+    }
+  }
+  for (int i = 0; i < d->line_count; i++) {
+    const seg_line *p = &d->lines[i];
+    seg_cv_render(p->cv, t, n, p->scale, p->offset, out + p->channel, channels);
+  }
+  float decay = powf(d->peak_decay, (float)n);
+  seg_peaks(d->sources, d->stride, 2 * d->source_count, n, decay, d->source_peaks);
+  seg_peaks(d->buses, d->stride, 2 * d->bus_count, n, decay, d->bus_peaks);
+  for (int i = 0; i < d->tap_count; i++)
+    seg_tap(d->taps[i].ring, d->taps[i].rows, d->taps[i].channels, t, n);
+  return bad;
 }

@@ -69,6 +69,97 @@ typedef struct {
   int32_t pad;
 } seg_cv;
 
+/* ---- the desk: everything a block needs, laid out once; Python decides, these add ---- */
+
+/* A live input: from a device channel, or a stream ring (performers), or silent (-1). */
+typedef struct {
+  int32_t channel;
+  float trim;
+  seg_ring *ring;
+  seg_stream *stream;
+  int64_t missing; /* frames of this block that the ring did not have */
+} seg_input;
+
+typedef struct {
+  int32_t source;
+  int32_t pad;
+  seg_ring *ring;
+  seg_stream *stream;
+} seg_texture;
+
+/* A bus on one or two device channels. */
+typedef struct {
+  int32_t bus;
+  int32_t limited;
+  int32_t channels[2]; /* second -1: mono */
+  seg_limiter_state *limiter;
+} seg_output;
+
+typedef struct {
+  seg_cv *cv;
+  int32_t channel;
+  int32_t pad;
+  double scale;
+  double offset;
+} seg_line;
+
+typedef struct {
+  seg_ring *ring;
+  const float *const *rows;
+  int32_t channels;
+  int32_t pad;
+} seg_tap_plan;
+
+/* Sources and buses are pairs of rows of `stride` floats; `bad` and peaks have two a source. */
+typedef struct {
+  float *sources;
+  float *buses;
+  int64_t stride;
+  int32_t source_count;
+  int32_t bus_count;
+  int64_t *bad;
+  float *source_peaks;
+  float *bus_peaks;
+  seg_input *inputs;
+  seg_texture *textures;
+  int32_t input_count;
+  int32_t texture_count;
+  int32_t first_role;
+  int32_t role_count;
+  seg_stem *stems;
+  const float *arena;
+  int64_t arena_size;
+  int32_t stem_count;
+  uint32_t started; /* a bit a stem, of this block */
+  uint32_t ended;
+  int32_t first_effect;
+  int32_t effect_count;
+  int32_t generated_count;
+  const int32_t *effect_bus;
+  const int32_t *generated; /* sources that DRY silences */
+  const seg_job *jobs;
+  const seg_job *returns;
+  int32_t job_count;
+  int32_t return_count;
+  const seg_ramp *master;
+  const seg_ramp *ai;
+  const seg_ramp *fade;
+  const seg_output *outputs;
+  const seg_line *lines;
+  const seg_tap_plan *taps;
+  int32_t output_count;
+  int32_t line_count;
+  int32_t tap_count;
+  float peak_decay;
+  double threshold;
+  double release;
+} seg_desk;
+
+int64_t seg_desk_inputs(seg_desk *desk, const float *in, int channels, int64_t t, int n);
+int64_t seg_desk_mix(seg_desk *desk, int64_t t, int n);
+int64_t seg_desk_out(seg_desk *desk, float *out, int channels, int64_t t, int n);
+uint32_t seg_waiting(seg_ring *const *rings, int count);
+
 void seg_publish(uint64_t *sequence, void *dst, const void *src, uint64_t size);
 int seg_observe(const uint64_t *sequence, const void *src, void *dst, uint64_t size);
 
@@ -97,4 +188,5 @@ void seg_scatter_mono(float *interleaved, int channels, int channel, int n, cons
                       const float *right);
 void seg_split(const float *stereo, int n, float *left, float *right);
 int seg_cv_edge(seg_cv *cv, int64_t frame, double volts);
-void seg_cv_render(seg_cv *cv, int64_t t, int n, double scale, double offset, float *x);
+void seg_cv_render(seg_cv *cv, int64_t t, int n, double scale, double offset, float *x,
+                   int stride);

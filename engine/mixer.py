@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from engine.kernel import ffi, lib, pointer
+from engine.kernel import ffi, pointer
 from engine.patch import BUSES, EFFECTS, Patch, Sends, source_names
 from engine.sampler import MAX_FRAMES
 from engine.state import MAX_BUSES, MAX_SOURCES
 
 BUS_ORDER = (*BUSES, *EFFECTS)
-ROW_BYTES = MAX_FRAMES * 4
 LIMIT_DB = -0.5
 LIMIT_RELEASE_S = 0.08
+METER_DECAY = 0.99995  # a frame: about 20 dB a second
 
 
 def linear(db: float) -> float:
@@ -57,7 +57,10 @@ def is_generated(patch: Patch, source: str) -> bool:
 
 
 class Mixer:
-    """gains: the RAMP array (MAX_SOURCES, MAX_BUSES) inside the state, read in place."""
+    """gains: the RAMP array (MAX_SOURCES, MAX_BUSES) inside the state, read in place.
+
+    `desk` is the kernel's own picture of all of it (seg_desk); performance.py fills in what sounds
+    and what leaves."""
 
     def __init__(self, patch: Patch, gains: np.ndarray, rate: float) -> None:
         self.names = source_names(patch)
@@ -72,29 +75,41 @@ class Mixer:
         self._gains = gains
         self._sources = pointer(self.sources)
         self._buses = pointer(self.buses)
-        self._bad = pointer(self.not_finite, "int64_t *")
-        self._source_peaks = pointer(self.source_peaks)
-        self._bus_peaks = pointer(self.bus_peaks)
-        self._release = 1.0 - float(np.exp(-1.0 / (LIMIT_RELEASE_S * rate)))
-        self._ceiling = linear(LIMIT_DB)
-        self._generated = [
-            self.row(self.index[n])
-            for n in self.names
-            if is_generated(patch, n) and not n.startswith("effect.")
-        ]
-        self._first_effect = self.index[f"effect.{EFFECTS[0]}"]
+        self._kept: list[Any] = []  # what the desk points to
         for name, source in self.index.items():
             for bus, db in sends_of(patch, name).items():
                 ramp = gains[source, BUS_ORDER.index(bus)]
                 ramp["g0"] = ramp["g1"] = linear(db)
+        self.desk = self._desk(patch, rate)
+
+    def _desk(self, patch: Patch, rate: float) -> Any:
+        desk = ffi.new("seg_desk *")
+        desk.sources, desk.buses, desk.stride = self._sources, self._buses, MAX_FRAMES
+        desk.source_count, desk.bus_count = len(self.names), len(BUS_ORDER)
+        desk.bad = pointer(self.not_finite, "int64_t *")
+        desk.source_peaks = pointer(self.source_peaks)
+        desk.bus_peaks = pointer(self.bus_peaks)
+        desk.first_effect = self.index[f"effect.{EFFECTS[0]}"]
+        desk.effect_count = len(EFFECTS)
+        desk.effect_bus = self.keep("int32_t[]", [BUS_ORDER.index(n) for n in EFFECTS])
+        generated = [
+            self.index[n]
+            for n in self.names
+            if is_generated(patch, n) and not n.startswith("effect.")
+        ]
+        desk.generated = self.keep("int32_t[]", generated or [0])
+        desk.generated_count = len(generated)
         mono = {self.index[f"input.{n}"] for n in patch.inputs}
-        effects = {self.index[f"effect.{n}"] for n in EFFECTS}
+        effects = [self.index[f"effect.{n}"] for n in EFFECTS]
         used = self._used_buses(patch)
         everything = [s for s in range(len(self.names)) if s not in effects]
-        self._first = self._jobs(everything, mono, used)
+        desk.jobs, desk.job_count = self._jobs(everything, mono, used)
         returns = [b for b in used if BUS_ORDER[b] not in EFFECTS]
-        self._second = self._jobs(sorted(effects), mono, returns)
-        self.used = used
+        desk.returns, desk.return_count = self._jobs(effects, mono, returns)
+        desk.threshold = linear(LIMIT_DB)
+        desk.release = 1.0 - float(np.exp(-1.0 / (LIMIT_RELEASE_S * rate)))
+        desk.peak_decay = METER_DECAY
+        return desk
 
     @staticmethod
     def _used_buses(patch: Patch) -> list[int]:
@@ -109,10 +124,16 @@ class Mixer:
             for s in sources
             for side in (0, 1)
         ]
-        jobs = ffi.new("seg_job[]", max(1, len(triples)))
+        jobs = self.keep("seg_job[]", max(1, len(triples)))
         for job, (source, bus, ramp) in zip(jobs, triples, strict=False):
             job.src, job.dst, job.ramp = source, bus, ramp
         return jobs, len(triples)
+
+    def keep(self, kind: str, value: Any) -> Any:
+        """A C object that lives as long as the desk."""
+        made = ffi.new(kind, value)
+        self._kept.append(made)
+        return made
 
     def ramp(self, source: int, bus: int) -> Any:
         """Pointer to the ramp of a pair."""
@@ -125,36 +146,3 @@ class Mixer:
     def bus(self, bus: int, side: int = 0) -> Any:
         """Pointer to a bus's row."""
         return self._buses + (2 * bus + side) * MAX_FRAMES
-
-    def clear(self, n: int) -> None:
-        lib.seg_zero(self._buses, MAX_FRAMES, 2 * len(BUS_ORDER), n)
-
-    def guard(self, n: int, first: int = 0, count: int | None = None) -> int:
-        """Stop NaN and infinity in `count` sources from `first`; counted for each source."""
-        rows = 2 * (len(self.names) - first if count is None else count)
-        return int(lib.seg_guard(self.row(first), MAX_FRAMES, rows, n, self._bad + 2 * first))
-
-    def duck_generated(self, t: int, n: int, ramp: Any) -> None:
-        """Apply the DRY ramp to everything a model plays."""
-        for row in self._generated:
-            lib.seg_gain(row, MAX_FRAMES, 2, t, n, ramp)
-
-    def duck_effects(self, t: int, n: int, ramp: Any) -> None:
-        lib.seg_gain(self.row(self._first_effect), MAX_FRAMES, 2 * len(EFFECTS), t, n, ramp)
-
-    def mix(self, t: int, n: int) -> None:
-        """All sources but the effects' returns into all buses."""
-        lib.seg_mix(*self._first, t, n)
-
-    def mix_returns(self, t: int, n: int) -> None:
-        lib.seg_mix(*self._second, t, n)
-
-    def limit(self, bus: int, n: int, state: Any) -> None:
-        """The zero-latency safety limiter; bit-transparent below LIMIT_DB once at rest."""
-        lib.seg_limit(self.bus(bus), self.bus(bus, 1), n, state, self._ceiling, self._release)
-
-    def meter(self, n: int) -> None:
-        """Peaks with a decay of about 20 dB a second."""
-        decay = 0.99995**n
-        lib.seg_peaks(self._sources, MAX_FRAMES, 2 * len(self.names), n, decay, self._source_peaks)
-        lib.seg_peaks(self._buses, MAX_FRAMES, 2 * len(BUS_ORDER), n, decay, self._bus_peaks)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,14 +22,14 @@ from engine.admission import NoteIntake, by_voice
 from engine.control import Control
 from engine.cv_out import CvOutputs
 from engine.effects import Chain, effect_chain, strip_chain
-from engine.kernel import lib, pointer
+from engine.kernel import ffi, lib, pointer
 from engine.layout import MAX_STEMS, NoteKind, ReportKind
 from engine.mixer import BUS_ORDER, Mixer, linear, sends_of
 from engine.patch import EFFECTS, Patch
 from engine.sampler import MAX_FRAMES, SampledVoice
 from engine.shm import STAGES, Shared, timeline_record
 from engine.state import fresh
-from engine.taps import Taps
+from engine.taps import connect_taps
 from engine.tick import Tick
 from engine.timeline import Timeline
 
@@ -38,12 +38,12 @@ START_FADE_FRAMES = 480
 
 @dataclass
 class AudioFrame:
-    """Frames [t, t+n) for the device: `out` float32 (n, channels), a view that the next block
-    overwrites."""
+    """Frames [t, t+n) for the device: `out` float32 (n, channels), the place lent to `hear` or a
+    view of our own that the next block overwrites."""
 
     t: int
     n: int
-    out: np.ndarray
+    out: Any
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,24 @@ class ChannelMap:
     cv: dict[str, int]
     channels_in: int
     channels_out: int
+
+
+class BlockViews:
+    """NumPy views of the rows that plug-ins work on, made once for each block length met."""
+
+    def __init__(self, mixer: Mixer, mono: list[int], stereo: list[int]) -> None:
+        self._rows = {
+            **{i: mixer.sources[i, :1] for i in mono},
+            **{i: mixer.sources[i] for i in stereo},
+        }
+        self._made: dict[int, dict[int, np.ndarray]] = {}
+
+    def of(self, n: int) -> dict[int, np.ndarray]:
+        """source -> float32 (1 or 2, n)."""
+        found = self._made.get(n)
+        if found is None:
+            found = self._made[n] = {i: row[:, :n] for i, row in self._rows.items()}
+        return found
 
 
 class LivePerformance:
@@ -87,73 +105,80 @@ class LivePerformance:
         if resumed is not None:
             self.state[:] = resumed
         self._ramps = {k: pointer(self.state[k], "seg_ramp *") for k in ("master", "ai", "fade")}
-        self._stems = pointer(self.state["stems"], "seg_stem *")
-        self._limiters = pointer(self.state["limiters"], "seg_limiter_state *")
-        self._streams = pointer(self.state["streams"], "seg_stream *")
-        self._arena = pointer(shared.arena)
-        self._marks = np.zeros(2, np.uint32)  # stems started, ended
-        self._mark_pointers = (
-            pointer(self._marks, "uint32_t *"),
-            pointer(self._marks[1:], "uint32_t *"),
-        )
         self._notes = self.state["notes"][0]
+        self._t = self.state["t"]
         self._voices = [
             SampledVoice(soundfont, v, rate) for v in patch.voices.values() if soundfont
         ]
-        self._strips = {n: strip_chain(i.strip, rate) for n, i in patch.inputs.items()}
+        strips = [strip_chain(i.strip, rate) for i in patch.inputs.values()]
+        self._strips = {i: strip for i, strip in enumerate(strips) if strip is not None}
         sent = {bus for name in self.mixer.names for bus in sends_of(patch, name)}
-        self._effects: dict[str, Chain] = {
-            n: effect_chain(n, rate, patch.clock.bpm) for n in EFFECTS if n in sent
+        self._effects: dict[int, Chain] = {
+            self.mixer.index[f"effect.{n}"]: effect_chain(n, rate, patch.clock.bpm)
+            for n in EFFECTS
+            if n in sent
         }
-        self._sources = self._input_plan()
-        self._textures = [
-            (
-                self.mixer.index[f"texture.{n}"],
-                shared.ring(f"texture.{n}").pointer,
-                self._streams + len(patch.inputs) + i,
-            )
-            for i, n in enumerate(n for n, p in patch.players.items() if p.to)
-        ]
-        self._role = None
-        if patch.roles:
-            self._role = self.mixer.row(self.mixer.index[f"stems.{next(iter(patch.roles))}"])
-        self._first_voice = len(patch.inputs)
-        self._outputs = [
-            (BUS_ORDER.index(bus), patch.outputs[bus].limit, chans)
-            for bus, chans in channels.outputs.items()
+        self._desk = self._lay_desk()
+        self._views = BlockViews(self.mixer, [*self._strips], [*self._effects])
+        self._voice_rows = [
+            (self.mixer.row(len(patch.inputs) + v), self.mixer.row(len(patch.inputs) + v, 1))
+            for v in range(len(self._voices))
         ]
         names = list(patch.players)
         producers = [f"answers.{p}" for p in names if not patch.players[p].to]
         self.intakes = [NoteIntake(shared.ring(r)) for r in ("midi_notes", *producers)]
         self.control = Control(self)
-        self.cv = CvOutputs(patch, self.state, channels.cv, rate)
+        self.cv = CvOutputs(patch, self.state, channels.cv, rate, self.mixer)
         self.tick = Tick(rate)
-        self.taps = Taps(shared, self.mixer)
+        self._click = self.mixer.sources[self.mixer.index["click"]]
+        connect_taps(shared, self.mixer)
+        self._known_bad = self.mixer.not_finite.copy()
         self.stage_ns = (0,) * len(STAGES)
-        self._in = np.zeros((MAX_FRAMES, max(1, channels.channels_in)), np.float32)
-        self._out = np.zeros((MAX_FRAMES, max(1, channels.channels_out)), np.float32)
-        self._input, self._output = pointer(self._in), pointer(self._out)
+        self._channels_in = max(1, channels.channels_in)
+        self._channels_out = max(1, channels.channels_out)
+        self._out = np.zeros((MAX_FRAMES, self._channels_out), np.float32)
+        self._own_output = pointer(self._out)
+        self._input: Any = ffi.NULL
+        self._output: Any = self._own_output
+        self._lent: Any = (None, None)
         self._n = 0
         if resumed is not None:
             self._strike_again()
 
-    def _input_plan(self) -> list[tuple]:
-        """An input: source, device channel or None, trim, strip, stream ring and its state."""
-        plan = []
-        for i, (name, source) in enumerate(self.patch.inputs.items()):
-            index = self.mixer.index[f"input.{name}"]
-            ring = self.shared.ring(f"stream.{name}").pointer if source.stream else None
-            plan.append(
-                (
-                    index,
-                    self.channels.inputs.get(name),
-                    linear(source.trim_db),
-                    self._strips[name],
-                    ring,
-                    self._streams + i,
-                )
-            )
-        return plan
+    def _lay_desk(self) -> Any:
+        """Tell the kernel what sounds and what leaves."""
+        patch, mixer, desk = self.patch, self.mixer, self.mixer.desk
+        streams = pointer(self.state["streams"], "seg_stream *")
+        inputs = mixer.keep("seg_input[]", max(1, len(patch.inputs)))
+        for i, (name, source) in enumerate(patch.inputs.items()):
+            inputs[i].channel = self.channels.inputs.get(name, -1)
+            inputs[i].trim = linear(source.trim_db)
+            inputs[i].stream = streams + i
+            if source.stream:
+                inputs[i].ring = self.shared.ring(f"stream.{name}").pointer
+        desk.inputs, desk.input_count = inputs, len(patch.inputs)
+        players = [n for n, p in patch.players.items() if p.to]
+        textures = mixer.keep("seg_texture[]", max(1, len(players)))
+        for i, name in enumerate(players):
+            textures[i].source = mixer.index[f"texture.{name}"]
+            textures[i].ring = self.shared.ring(f"texture.{name}").pointer
+            textures[i].stream = streams + len(patch.inputs) + i
+        desk.textures, desk.texture_count = textures, len(players)
+        if patch.roles:
+            desk.first_role = mixer.index[f"stems.{next(iter(patch.roles))}"]
+        desk.role_count = len(patch.roles)
+        desk.stems = pointer(self.state["stems"], "seg_stem *")
+        desk.stem_count = MAX_STEMS
+        desk.arena, desk.arena_size = pointer(self.shared.arena), self.shared.arena.size
+        desk.master, desk.ai, desk.fade = (self._ramps[k] for k in ("master", "ai", "fade"))
+        limiters = pointer(self.state["limiters"], "seg_limiter_state *")
+        outputs = mixer.keep("seg_output[]", max(1, len(self.channels.outputs)))
+        for output, (bus, chans) in zip(outputs, self.channels.outputs.items(), strict=False):
+            output.bus, output.limited = BUS_ORDER.index(bus), patch.outputs[bus].limit
+            output.channels = [*chans, -1][:2]
+            output.limiter = limiters + output.bus
+        desk.outputs, desk.output_count = outputs, len(self.channels.outputs)
+        return desk
 
     def _strike_again(self) -> None:
         """Sounding notes of the snapshot start again; their producers will release them."""
@@ -169,62 +194,82 @@ class LivePerformance:
 
     # ---- one block
 
-    def hear(self, block: np.ndarray | None, n: int) -> None:
-        """Give the next n (at most MAX_FRAMES) frames: float32 (n, channels_in), None: silence."""
+    def hear(self, block: Any, n: int, out: Any = None) -> None:
+        """Lend the next n (at most MAX_FRAMES) frames of input: anything with a buffer of float32
+        (n, channels_in), C-contiguous, or None: silence; and a place for the output likewise, or
+        None: a buffer of our own."""
         self._n = n
-        self._in[:n] = 0.0 if block is None else block
+        self._lent = (block, out)  # kept alive until the next block
+        self._input = ffi.NULL if block is None else ffi.from_buffer("float[]", block)
+        own = out is None
+        self._output = self._own_output if own else ffi.from_buffer("float[]", out)
 
     def forward(self, t: int) -> AudioFrame:
         """The block of the n frames that `hear` announced, from device frame t on."""
         n = self._n
         clock = time.perf_counter_ns
-        marks = [clock()]
+        begun = clock()
         due = self.control.admit(t, n)
         for intake in self.intakes:
-            due.extend(intake.take(t + n))
-        self.mixer.clear(n)
-        marks.append(clock())
-        self._inputs(t, n)
-        marks.append(clock())
+            intake.take(t + n, due)
+        admitted = clock()
+        views = self._views.of(n)
+        if lib.seg_desk_inputs(self._desk, self._input, self._channels_in, t, n):
+            self._tell_missing(t)
+        for index, strip in self._strips.items():
+            strip.process(views[index])
+        heard = clock()
         self._sampler(t, n, due)
-        marks.append(clock())
-        self._stems_and_textures(t, n)
-        marks.append(clock())
-        self._mix(t, n)
-        marks.append(clock())
-        frame = self._outputs_of(t, n)
-        self.taps.write(t, n)
+        sampled = clock()
+        self.tick.render(self.state, t, n, self._click)
+        bad = lib.seg_desk_mix(self._desk, t, n)
+        started, ended = self._desk.started, self._desk.ended
+        if started or ended:
+            self.control.report_stems(t, n, started, ended)
+        mixed = clock()
+        for index, effect in self._effects.items():
+            effect.process(views[index])
+        affected = clock()
+        bad += lib.seg_desk_out(self._desk, self._output, self._channels_out, t, n)
+        if bad:
+            self._tell_not_finite(t)
         self.control.flush()
-        self.state["t"] = t + n
-        marks.append(clock())
-        self.stage_ns = tuple(b - a for a, b in pairwise(marks))
-        return frame
+        self._t[0] = t + n
+        ended_at = clock()
+        self.stage_ns = (
+            admitted - begun,
+            heard - admitted,
+            sampled - heard,
+            mixed - sampled,
+            affected - mixed,
+            ended_at - affected,
+        )
+        lent = self._lent[1]
+        return AudioFrame(t, n, self._out[:n] if lent is None else lent)
 
-    def _inputs(self, t: int, n: int) -> None:
-        mixer = self.mixer
-        for index, channel, trim, strip, ring, stream in self._sources:
-            row = mixer.row(index)
-            if ring is not None:
-                missing = lib.seg_stream_read(ring, stream, 1, row, MAX_FRAMES, t, n)
-                if missing:
-                    self.control.report(ReportKind.STREAM_LATE, t, slot=index, a=missing)
-            elif channel is None:
-                lib.seg_zero(row, MAX_FRAMES, 1, n)
-            else:
-                lib.seg_gather(self._input, self.channels.channels_in, channel, n, trim, row)
-            bad = mixer.guard(n, index, 1)
-            if strip is not None:
-                strip.process(mixer.sources[index, :1, :n])
-                bad_after = mixer.guard(n, index, 1)
-                if bad_after:
-                    strip.reset()
-                bad += bad_after
-            if bad:
-                self.control.report(ReportKind.NOT_FINITE, t, slot=index, a=bad)
+    def _tell_missing(self, t: int) -> None:
+        for i in range(self._desk.input_count):
+            missing = self._desk.inputs[i].missing
+            if missing:
+                self.control.report(ReportKind.STREAM_LATE, t, slot=i, a=missing)
+        self._tell_not_finite(t)
+
+    def _tell_not_finite(self, t: int) -> None:
+        """Name the sources that were stopped, and let their plug-ins forget what they heard."""
+        new = (self.mixer.not_finite - self._known_bad).sum(axis=1)
+        self._known_bad[:] = self.mixer.not_finite
+        for index in np.flatnonzero(new).tolist():
+            self.control.report(ReportKind.NOT_FINITE, t, slot=index, a=int(new[index]))
+            chain = self._strips.get(index) or self._effects.get(index)
+            if chain is not None:
+                chain.reset()
 
     def _sampler(self, t: int, n: int, due: list) -> None:
+        if not due:
+            for v, voice in enumerate(self._voices):
+                voice.render(t, n, (), *self._voice_rows[v])
+            return
         events = by_voice(due, t, n, len(self._voices))
-        first = self._first_voice
         notes = self._notes
         for v, voice in enumerate(self._voices):
             for offset, kind, key, velocity, _ in events[v]:
@@ -236,72 +281,7 @@ class LivePerformance:
                     self.control.report(ReportKind.NOTE_OFF, t + offset, slot=v, a=key)
             if events[v]:
                 self.cv.notes(v, t, events[v])
-            row = self.mixer.row(first + v)
-            voice.render(t, n, events[v], row, row + MAX_FRAMES)
-
-    def _stems_and_textures(self, t: int, n: int) -> None:
-        for index, ring, stream in self._textures:
-            row = self.mixer.row(index)
-            lib.seg_stream_read(ring, stream, 2, row, MAX_FRAMES, t, n)
-        if self._role is not None:
-            self._marks[:] = 0
-            lib.seg_zero(self._role, MAX_FRAMES, 2 * len(self.patch.roles), n)
-            lib.seg_stems(
-                self._stems,
-                MAX_STEMS,
-                self._arena,
-                self.shared.arena.size,
-                self._role,
-                MAX_FRAMES,
-                t,
-                n,
-                *self._mark_pointers,
-            )
-            started, ended = self._marks.tolist()
-            if started or ended:
-                self.control.report_stems(t, n, started, ended)
-        click = self.mixer.index["click"]
-        self.tick.render(self.state, t, n, self.mixer.sources[click])
-
-    def _mix(self, t: int, n: int) -> None:
-        mixer = self.mixer
-        first = self._first_voice
-        if mixer.guard(n, first):
-            self.control.report(ReportKind.NOT_FINITE, t, slot=0xFFFF)
-        mixer.duck_generated(t, n, self._ramps["ai"])
-        mixer.mix(t, n)
-        for name, chain in self._effects.items():
-            index = mixer.index[f"effect.{name}"]
-            target = mixer.sources[index, :, :n]
-            target[:] = mixer.buses[BUS_ORDER.index(name), :, :n]
-            chain.process(target)
-            if mixer.guard(n, index, 1):
-                chain.reset()
-                self.control.report(ReportKind.NOT_FINITE, t, slot=index)
-        if self._effects:
-            mixer.duck_effects(t, n, self._ramps["ai"])
-            mixer.mix_returns(t, n)
-
-    def _outputs_of(self, t: int, n: int) -> AudioFrame:
-        mixer = self.mixer
-        out = self._out[:n]
-        out[:] = 0.0
-        target = self._output
-        count = self._out.shape[1]
-        lib.seg_gain(mixer.bus(0), MAX_FRAMES, 2, t, n, self._ramps["master"])
-        for bus, limited, channels in self._outputs:
-            if limited:
-                mixer.limit(bus, n, self._limiters + bus)
-            lib.seg_gain(mixer.bus(bus), MAX_FRAMES, 2, t, n, self._ramps["fade"])
-            left, right = mixer.bus(bus), mixer.bus(bus, 1)
-            if len(channels) == 1:
-                lib.seg_scatter_mono(target, count, channels[0], n, left, right)
-            else:
-                for side, channel in zip((left, right), channels, strict=False):
-                    lib.seg_scatter(target, count, channel, n, side)
-        self.cv.render(t, n, target, count)
-        mixer.meter(n)
-        return AudioFrame(t, n, out)
+            voice.render(t, n, events[v], *self._voice_rows[v])
 
     # ---- what the control asks for
 
@@ -311,8 +291,8 @@ class LivePerformance:
             if generated[v]:
                 voice.silence()
                 self.state[0]["notes"][v] = 0
-        for chain in self._effects.values():
-            chain.reset()
+        for effect in self._effects.values():
+            effect.reset()
 
     def fade_to(self, t: int, gain: float, frames: int = START_FADE_FRAMES) -> None:
         """Everything that leaves, to a linear gain."""

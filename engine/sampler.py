@@ -8,6 +8,7 @@ render() is real-time safe: voices are allocated at load.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,14 @@ class SampledVoice:
         elif kind == NoteKind.PROGRAM:
             self._font.channel_set_preset_number(0, value, False)
 
-    def render(self, t: int, n: int, events: list[VoiceEvent], left: object, right: object) -> None:
+    def render(
+        self, t: int, n: int, events: Sequence[VoiceEvent], left: object, right: object
+    ) -> None:
         """Frames [t, t+n) into left and right (float pointers). events: ordered by offset."""
+        if not events and t % QUANTUM == 0:
+            self._font.render(self._bytes[: 8 * n])
+            lib.seg_split(self._source, n, left, right)
+            return
         position = 0
         pending = 0
         while position < n:

@@ -18,12 +18,17 @@ class Tick:
     def __init__(self, rate: float) -> None:
         self._one = _tick(rate, 1760.0)
         self._other = _tick(rate, 1174.7)
+        self._sounded = True
 
     def render(self, state: np.ndarray, t: int, n: int, target: np.ndarray) -> None:
         """target float32 (2, >= n): both rows get the ticks of [t, t+n)."""
-        target[:, :n] = 0.0
         if not state["click"][0]:
+            if self._sounded:
+                target[:] = 0.0
+                self._sounded = False
             return
+        self._sounded = True
+        target[:, :n] = 0.0
         line = timeline_of(state["timeline"])
         length = len(self._one)
         beat = int(np.ceil(line.beat_at(t - length)))

@@ -31,6 +31,7 @@ ERRORS_MAX = 20
 RESUME_MAX_S = 60.0
 WARM_BLOCKS = 200
 LOAD_S = 15.0
+SNAPSHOT_BLOCKS = 4  # positions are functions of the frame, so an older snapshot is as good
 log = logging.getLogger("segue.audio")
 
 
@@ -78,16 +79,15 @@ class Callback:
         self._waiting_for_bypass = True
         self._blocks = 0
 
-    def __call__(
-        self, indata: np.ndarray, outdata: np.ndarray, frames: int, info: Any, status: Any
-    ) -> None:
+    def __call__(self, indata: Any, outdata: Any, frames: int, info: Any, status: Any) -> None:
+        """indata, outdata: buffers of float32 (frames, channels) from PortAudio itself."""
         try:
             self._block(indata, outdata, frames, info, status)
             self.errors = 0
         except BaseException as error:
             self.error = error
             self.errors += 1
-            self._dry_only(indata, outdata)
+            self._dry_only(_rows(indata, frames), _rows(outdata, frames))
 
     def _dry_only(self, indata: np.ndarray, outdata: np.ndarray) -> None:
         """forward failed: the dry sound is the last thing to go."""
@@ -98,16 +98,19 @@ class Callback:
                 for c in channels.outputs.get("main", ()):
                     outdata[:, c] += indata[:, channel]
 
-    def _block(
-        self, indata: np.ndarray, outdata: np.ndarray, frames: int, info: Any, status: Any
-    ) -> None:
+    def _block(self, indata: Any, outdata: Any, frames: int, info: Any, status: Any) -> None:
         wall, cpu = time.monotonic_ns(), time.thread_time_ns()
         t = self._begin(frames, wall, info, status)
         engine = self.engine
-        for a in range(0, frames, MAX_FRAMES):
-            n = min(MAX_FRAMES, frames - a)
-            engine.hear(indata[a : a + n] if engine.channels.channels_in else None, n)
-            outdata[a : a + n] = engine.forward(t + a).out
+        if frames <= MAX_FRAMES:
+            engine.hear(indata, frames, outdata)
+            engine.forward(t)
+        else:
+            ins, outs = _rows(indata, frames), _rows(outdata, frames)
+            for a in range(0, frames, MAX_FRAMES):
+                n = min(MAX_FRAMES, frames - a)
+                engine.hear(ins[a : a + n], n, outs[a : a + n])
+                engine.forward(t + a)
         self._publish(t, frames, wall)
         late_us = (time.monotonic_ns() - wall) // 1000 - int(frames * 1e6 / engine.rate)
         if self.jack is not None:
@@ -184,7 +187,8 @@ class Callback:
             state["dry"][0],
         )
         self._publish_clock()
-        self._publish_state()
+        if self._blocks % SNAPSHOT_BLOCKS == 0:
+            self._publish_state()
         if self._blocks % 8 == 0:
             mixer, levels = self.engine.mixer, self._levels
             levels["sources"][0] = mixer.source_peaks.max(axis=1)
@@ -192,6 +196,11 @@ class Callback:
             levels["not_finite"][0] = mixer.not_finite.sum(axis=1)
             levels["limited"] = state["limiters"]["active"].sum()
             self.shared.sections["levels"].write(levels)
+
+
+def _rows(buffer: Any, frames: int) -> np.ndarray:
+    """A PortAudio buffer as float32 (frames, channels)."""
+    return np.frombuffer(buffer, np.float32).reshape(frames, -1)
 
 
 def _warm_up(shared: Shared, channels: ChannelMap, rate: float) -> None:
@@ -243,7 +252,7 @@ class AudioProcess:
         locked = realtime.lock_memory()
         callback = Callback(shared, engine, jack)
         realtime.quiet_python()
-        stream = sd.Stream(
+        stream = sd.RawStream(
             device=(found.index, found.index),
             channels=(max(1, found.channels.channels_in), max(1, found.channels.channels_out)),
             samplerate=rate,
