@@ -18,6 +18,7 @@ from engine.layout import COMMAND, CommandKind, ReportKind, SafeKind
 from engine.patch import Patch
 from engine.stem import StemState
 from engine.stem_book import StemBook
+from engine.stem_recovery import reconcile
 from engine.timeline import Timeline
 
 TEMPO_STEP_BPM = 1.0
@@ -139,7 +140,8 @@ class Conductor:
         elif kind == ReportKind.STEM_ENDED:
             self.book.ended(int(r["id"]), int(r["slot"]), frame)
         elif kind == ReportKind.STEM_REFUSED and self.line is not None:
-            self.book.refused(int(r["id"]), self.line, frame)
+            fits = int(r["a"]) >= 0
+            self.book.refused(int(r["id"]), int(r["slot"]), self.line, frame, fits)
         elif kind == ReportKind.DRY:
             self.dry = bool(r["slot"])
         elif kind == ReportKind.PANIC:
@@ -324,6 +326,11 @@ class Conductor:
         self.let_in, self.oriented = saved["let_in"], saved["oriented"]
         self.scripted, self.click, self.dry = saved["scripted"], saved["click"], saved["dry"]
         self.wanted = set(saved["wanted"])
+
+    def reconcile(self, stems: np.ndarray, now: int) -> None:
+        """After restore: `stems` is what the audio process really has."""
+        if self.line is not None:
+            reconcile(self.book, stems, self.line, now)
 
     def status(self, now: int) -> dict[str, Any]:
         """What a person wants to know, as JSON values."""

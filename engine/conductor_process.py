@@ -44,6 +44,9 @@ class ConductorProcess:
         saved = self.journal.load()
         if saved is not None:
             self.conductor.restore(saved)
+            state = shared.sections["state"].read()
+            if state is not None:
+                self.conductor.reconcile(state[0]["stems"], shared.now())
             self.journal.write({"event": "conductor_back", "frame": shared.now()})
         self.pads = PadSurface.of(shared)
         self._pool: asyncio.StreamWriter | None = None
@@ -86,6 +89,9 @@ class ConductorProcess:
         conductor.advance(now)
         for line in conductor.lines():
             shared.set_timeline(line)
+        if conductor.commands or conductor.book.requests:
+            # Written down before it is said: a successor must not ask or start twice.
+            self.journal.save(conductor.to_dict())
         for command in conductor.commands:
             shared.ring("commands").push(command)
         conductor.commands.clear()
