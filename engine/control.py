@@ -169,6 +169,8 @@ class Control:
             if dry != bool(s["dry"]):
                 p.state["dry"] = 1 if dry else 0
                 p.set_ramp("ai", t, 0.0 if dry else 1.0, DRY_FADE_FRAMES)
+                if dry:
+                    p.cv.dry(t)
                 self.report(ReportKind.DRY, t, slot=int(dry))
         elif kind == SafeKind.PANIC:
             for intake in p.intakes:

@@ -19,26 +19,29 @@ static void store_release(uint64_t *p, uint64_t v) {
   atomic_store_explicit((_Atomic uint64_t *)p, v, memory_order_release);
 }
 
-/* ---- sections: one writer, any readers (a sequence lock) ---- */
+/* ---- sections: one writer, any readers ---- */
 
+/* Two copies, written in turn; half the sequence is how many are complete, and an odd one says that
+ * the writer is at work on the next (or was killed at it). So there is always a whole snapshot to
+ * read: that of before. dst: 2 * size bytes. */
 void seg_publish(uint64_t *sequence, void *dst, const void *src, uint64_t size) {
-  /* A writer killed in the middle leaves an odd number; rounding up from it keeps the protocol. */
-  uint64_t s = (load_acquire(sequence) | 1) ;
+  uint64_t s = load_acquire(sequence) | 1;
+  uint64_t next = (s >> 1) + 1;
   atomic_store_explicit((_Atomic uint64_t *)sequence, s, memory_order_relaxed);
   atomic_thread_fence(memory_order_release);
-  memcpy(dst, src, size);
+  memcpy((char *)dst + (next & 1) * size, src, size);
   store_release(sequence, s + 1);
 }
 
-/* 1: dst holds a whole snapshot. 0: the writer was at work (or died at it). */
+/* 1: dst holds a whole snapshot. 0: nothing was published yet. */
 int seg_observe(const uint64_t *sequence, const void *src, void *dst, uint64_t size) {
   for (int i = 0; i < 64; i++) {
-    uint64_t a = load_acquire(sequence);
-    if (a & 1) continue;
-    memcpy(dst, src, size);
+    uint64_t last = load_acquire(sequence) >> 1;
+    if (!last) return 0;
+    memcpy(dst, (const char *)src + (last & 1) * size, size);
     atomic_thread_fence(memory_order_acquire);
-    if (atomic_load_explicit((const _Atomic uint64_t *)sequence, memory_order_relaxed) == a)
-      return a != 0;
+    uint64_t now = atomic_load_explicit((const _Atomic uint64_t *)sequence, memory_order_relaxed);
+    if (now <= 2 * last + 2) return 1; /* its copy is overwritten from 2 * last + 3 on */
   }
   return 0;
 }
@@ -152,8 +155,7 @@ int64_t seg_stream_read(seg_ring *r, seg_stream *s, int channels, float *planes,
       if (fabs(hold) < 1e-9) hold = 0;
       double x = a ? a->data[c * BLOCK + at] : 0;
       double y = s->fade == 1 ? x : x * s->fade + hold * (1 - s->fade);
-      if (!isfinite(y)) y = 0;
-      if (c < 2) s->last[c] = y;
+      if (c < 2) s->last[c] = isfinite(y) ? y : hold; /* the guard stops and counts it */
       planes[c * stride + i] = (float)y;
     }
   }
@@ -217,9 +219,10 @@ void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_siz
     }
     int64_t end = m->stop + m->fade;
     if (m->loop < 1 && m->start + m->length < end) end = m->start + m->length;
+    if (m->stop <= m->start) end = m->stop; /* called back: it never sounds */
     int64_t a = m->start > t ? m->start : t;
     int64_t b = end < t + n ? end : t + n;
-    if (m->state == 1 && m->start < t + n) {
+    if (m->state == 1 && m->start < t + n && m->start < end) {
       m->state = 2;
       *started |= 1u << s;
     }
@@ -334,9 +337,16 @@ void seg_split(const float *stereo, int n, float *left, float *right) {
 
 /* ---- control voltage ---- */
 
-/* Ask for a voltage from a frame on; edges are kept in order. 0: too many waiting. */
+/* Ask for a voltage from a frame on; edges are kept in order. 0: too many waiting, and the last of
+ * them made way, so that a gate never stays up. */
 int seg_cv_edge(seg_cv *cv, int64_t frame, double volts) {
-  if (cv->count >= 16) return 0;
+  if (cv->count >= 16) {
+    if (frame >= cv->frames[15]) {
+      cv->frames[15] = frame;
+      cv->volts[15] = volts;
+    }
+    return 0;
+  }
   int i = cv->count++;
   for (; i > 0 && cv->frames[i - 1] > frame; i--) {
     cv->frames[i] = cv->frames[i - 1];
@@ -352,7 +362,8 @@ void seg_cv_render(seg_cv *cv, int64_t t, int n, double scale, double offset, fl
   int e = 0;
   for (int i = 0; i < n; i++) {
     while (e < cv->count && cv->frames[e] <= t + i) cv->value = cv->volts[e++];
-    x[(int64_t)i * stride] = (float)((cv->value + offset) * scale);
+    float v = (float)((cv->value + offset) * scale);
+    x[(int64_t)i * stride] = fminf(fmaxf(v, -1), 1); /* what the interface can give */
   }
   cv->count -= e;
   memmove(cv->frames, cv->frames + e, sizeof(int64_t) * (size_t)cv->count);

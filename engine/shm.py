@@ -2,7 +2,8 @@
 
 Made and removed by the supervisor alone (create, remove, sweep); every other process attaches with
 Shared.open. `Shared.private` is the same without files shared with anybody: the offline context.
-A section has one writer and any readers; readers get a whole snapshot or None. Readers and writers
+A section has one writer and any readers; readers get the last whole snapshot, also from a writer
+that died at the next, or None before the first. Readers and writers
 of sections and rings are real-time safe; opening is not.
 """
 
@@ -181,7 +182,8 @@ def _map(path: Path | None, size: int, create: bool) -> mmap.mmap:
 
 
 class Section:
-    """A record of `dtype` with one writer; `write` and `read` copy whole records (1,)."""
+    """A record of `dtype` with one writer; `write` and `read` copy whole records (1,). memory: 64
+    bytes and two records."""
 
     def __init__(self, memory: mmap.mmap, dtype: np.dtype) -> None:
         self.dtype = dtype
@@ -220,7 +222,7 @@ class Shared:
         self._rings: dict[str, Ring] = {}
         self._table = ring_table(patch)
         self.sections = {
-            name: Section(_map(self._file(name), 64 + dtype.itemsize, create), dtype)
+            name: Section(_map(self._file(name), 64 + 2 * dtype.itemsize, create), dtype)
             for name, dtype in SECTIONS.items()
         }
         for name, (dtype, capacity, _) in self._table.items():
@@ -420,7 +422,9 @@ def sweep() -> list[Path]:
 
 def _folders(name: str | None) -> list[Path]:
     pattern = f"{PREFIX}{os.getuid()}-{name or '*'}-*"
-    return [f for f in sorted(SHM_ROOT.glob(pattern)) if f.is_dir()]
+    found = [f for f in sorted(SHM_ROOT.glob(pattern)) if f.is_dir()]
+    exact = f"{PREFIX}{os.getuid()}-{name}"  # "a-b" is no performance named "a"
+    return [f for f in found if name is None or f.name.rpartition("-")[0] == exact]
 
 
 def _alive(folder: Path) -> bool:
