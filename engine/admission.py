@@ -9,32 +9,54 @@ from __future__ import annotations
 
 import heapq
 
+import numpy as np
+
 from engine.kernel import lib
 from engine.layout import ALL_VOICES, MAX_VOICES, NoteKind
 from engine.ring import Ring
 from engine.sampler import VoiceEvent
+from engine.state import INTAKE
 
 PENDING_MAX = 4096
 NOTES_A_BLOCK = 128
+BEFORE_ALL = -(2**62)  # the frame of a release: ahead of whatever follows it
+VALUE_MAX = 16383
 
 Due = tuple[int, int, int, int, int, int, int]  # frame, order, voice, kind, key, velocity, value
 
 
 class NoteIntake:
-    """One producer's notes. `held` maps (voice, key) to velocity: what this producer sounds."""
+    """One producer's notes. `held` maps (voice, key) to velocity: what this producer sounds.
+    place: its INTAKE record in the state (engine/state.py), from which a successor goes on."""
 
-    def __init__(self, ring: Ring) -> None:
+    def __init__(self, ring: Ring, place: np.ndarray | None = None) -> None:
         self.ring = ring
+        self._place = np.zeros((), INTAKE) if place is None else place
         self.held: dict[tuple[int, int], int] = {}
         self.epoch = ring.epoch
         self._header = ring.pointer
         self._pending: list[Due] = []
         self._order = 0
 
+    def mark(self) -> None:
+        """Note the place. Called at a fresh start; then it is kept by take()."""
+        self._place["read"], self._place["epoch"] = self._header.read, self.epoch
+
+    def resume(self, t: int, held: dict[tuple[int, int], int]) -> None:
+        """Go on from the snapshot in `place`, which stopped before frame t with `held` sounding:
+        what the predecessor took and had not sounded by then is taken again. Not real-time safe."""
+        read = int(self._place["read"])
+        self.epoch, self.held = int(self._place["epoch"]), held
+        first, records = self.ring.taken()
+        due: list[Due] = []
+        for i, record in enumerate(records.tolist(), first):
+            if (i >= read or record[0] >= t) and record[3] == self.epoch:
+                self._put(record, due)
+
     def release(self) -> list[Due]:
         """Offs for everything held; what waits is dropped."""
         self._pending.clear()
-        offs: list[Due] = [(0, 0, v, NoteKind.OFF, k, 0, 0) for v, k in self.held]
+        offs: list[Due] = [(BEFORE_ALL, 0, v, NoteKind.OFF, k, 0, 0) for v, k in self.held]
         self.held.clear()
         return offs
 
@@ -44,6 +66,7 @@ class NoteIntake:
         if lib.seg_ring_count(self._header):
             for n in self.ring.pop(NOTES_A_BLOCK).tolist():
                 self._admit(n, due)
+            self.mark()
         while self._pending and self._pending[0][0] < until:
             self._book(heapq.heappop(self._pending), due)
 
@@ -53,15 +76,22 @@ class NoteIntake:
         if epoch != self.epoch:
             self.epoch = epoch
             due.extend(self.release())
+            self.mark()
 
     def _admit(self, n: tuple, due: list[Due]) -> None:
-        frame, _, value, epoch, voice, kind, _, key, velocity, _ = n
         self._renew(due)
+        if n[3] == self.epoch:
+            self._put(n, due)
+
+    def _put(self, n: tuple, due: list[Due]) -> None:
+        frame, _, value, _, voice, kind, _, key, velocity, _ = n
         sane = key < 128 and velocity < 128 and (voice < MAX_VOICES or voice == ALL_VOICES)
-        if sane and epoch == self.epoch and len(self._pending) < PENDING_MAX:
-            self._order += 1
-            event = (frame, self._order, voice, kind, key, velocity, value)
-            heapq.heappush(self._pending, event)
+        if not sane or not 0 <= value <= VALUE_MAX:
+            return
+        if len(self._pending) >= PENDING_MAX:  # what cannot wait may be an off: begin anew
+            due.extend(self.release())
+        self._order += 1
+        heapq.heappush(self._pending, (frame, self._order, voice, kind, key, velocity, value))
 
     def _book(self, event: Due, due: list[Due]) -> None:
         frame, order, voice, kind, key, velocity, _ = event

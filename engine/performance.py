@@ -107,8 +107,8 @@ class LivePerformance:
         self._ramps = {k: pointer(self.state[k], "seg_ramp *") for k in ("master", "ai", "fade")}
         self._notes = self.state["notes"][0]
         self._t = self.state["t"]
-        self._voices = [
-            SampledVoice(soundfont, v, rate) for v in patch.voices.values() if soundfont
+        self._voices = [  # without a SoundFont notes still drive CV
+            SampledVoice(soundfont, v, rate) if soundfont else None for v in patch.voices.values()
         ]
         strips = [strip_chain(i.strip, rate) for i in patch.inputs.values()]
         self._strips = {i: strip for i, strip in enumerate(strips) if strip is not None}
@@ -126,7 +126,10 @@ class LivePerformance:
         ]
         names = list(patch.players)
         producers = [f"answers.{p}" for p in names if not patch.players[p].to]
-        self.intakes = [NoteIntake(shared.ring(r)) for r in ("midi_notes", *producers)]
+        self.intakes = [
+            NoteIntake(shared.ring(r), self.state[0]["intakes"][i])
+            for i, r in enumerate(("midi_notes", *producers))
+        ]
         self.control = Control(self)
         self.cv = CvOutputs(patch, self.state, channels.cv, rate, self.mixer)
         self.tick = Tick(rate)
@@ -144,6 +147,9 @@ class LivePerformance:
         self._n = 0
         if resumed is not None:
             self._strike_again()
+        else:
+            for intake in self.intakes:
+                intake.mark()
 
     def _lay_desk(self) -> Any:
         """Tell the kernel what sounds and what leaves."""
@@ -182,15 +188,24 @@ class LivePerformance:
 
     def _strike_again(self) -> None:
         """Sounding notes of the snapshot start again; their producers will release them."""
+        held: list[dict[tuple[int, int], int]] = [{} for _ in self.intakes]
         for v, voice in enumerate(self._voices):
-            for key in np.flatnonzero(self.state[0]["notes"][v]):
-                voice.note_on(int(key), int(self.state[0]["notes"][v][key]))
-                owner = self.intakes[0 if self._is_thru(v) else -1]
-                owner.held[v, int(key)] = int(self.state[0]["notes"][v][key])
+            for key in np.flatnonzero(self._notes[v]).tolist():
+                velocity = int(self._notes[v][key])
+                if voice is not None:
+                    voice.note_on(key, velocity)
+                for owner in self._feeders(v):
+                    held[owner][v, key] = velocity
+        for intake, sounding in zip(self.intakes, held, strict=True):
+            intake.resume(int(self._t[0]), sounding)
 
-    def _is_thru(self, voice: int) -> bool:
+    def _feeders(self, voice: int) -> list[int]:
+        """The intakes whose producers may sound a voice: the midi process's is 0."""
         name = list(self.patch.voices)[voice]
-        return any(m.voice == name for m in self.patch.midi.values())
+        players = [p for p in self.patch.players.values() if not p.to]
+        feeders = [1 + i for i, p in enumerate(players) if p.voice == name]
+        thru = any(m.voice == name for m in self.patch.midi.values())
+        return [0, *feeders] if thru or not feeders else feeders
 
     # ---- one block
 
@@ -267,7 +282,8 @@ class LivePerformance:
     def _sampler(self, t: int, n: int, due: list) -> None:
         if not due:
             for v, voice in enumerate(self._voices):
-                voice.render(t, n, (), *self._voice_rows[v])
+                if voice is not None:
+                    voice.render(t, n, (), *self._voice_rows[v])
             return
         events = by_voice(due, t, n, len(self._voices))
         notes = self._notes
@@ -281,14 +297,15 @@ class LivePerformance:
                     self.control.report(ReportKind.NOTE_OFF, t + offset, slot=v, a=key)
             if events[v]:
                 self.cv.notes(v, t, events[v])
-            voice.render(t, n, events[v], *self._voice_rows[v])
+            if voice is not None:
+                voice.render(t, n, events[v], *self._voice_rows[v])
 
     # ---- what the control asks for
 
     def silence_generated(self, generated: list[bool]) -> None:
         """Cut every voice a model plays, and effect tails; behind a fade."""
         for v, voice in enumerate(self._voices):
-            if generated[v]:
+            if generated[v] and voice is not None:
                 voice.silence()
                 self.state[0]["notes"][v] = 0
         for effect in self._effects.values():

@@ -116,6 +116,14 @@ class Ring:
             return records[:taken]
         return records
 
+    def taken(self) -> tuple[int, np.ndarray]:
+        """For a consumer that takes over: records popped already and not yet overwritten, oldest
+        first, and the index of the first of them."""
+        read, write = int(self.pointer.read), int(self.pointer.write)
+        first = max(0, write - self.capacity + self.capacity // 8)  # the producer goes on meanwhile
+        slots = np.frombuffer(self._memory, self.dtype, self.capacity, HEADER_BYTES)
+        return first, slots[np.arange(first, max(first, read)) % self.capacity]
+
     def clear(self) -> None:
         """Consumer's: drop what waits."""
         lib.seg_ring_clear(self.pointer)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.kernel import ffi
-from engine.layout import MAX_STEMS, MAX_VOICES
+from engine.layout import MAX_PLAYERS, MAX_STEMS, MAX_VOICES
 
 MAX_SOURCES = 48
 MAX_BUSES = 16
@@ -58,6 +58,8 @@ TIMELINE = np.dtype(
         ("bars_per_phrase", "<i4"),
     ]
 )
+# How far a producer's notes have been read: its ring's index, and its epoch then.
+INTAKE = np.dtype([("read", "<u8"), ("epoch", "<u4"), ("pad", "<u4")])
 STATE = np.dtype(
     [
         ("t", "<i8"),  # the next block's first frame
@@ -73,6 +75,7 @@ STATE = np.dtype(
         ("cv", CV, (MAX_CV,)),
         ("timeline", TIMELINE),
         ("notes", "u1", (MAX_VOICES, 128)),  # velocity of what sounds
+        ("intakes", INTAKE, (1 + MAX_PLAYERS,)),
         ("dry", "u1"),
         ("click", "u1"),
         ("panic", "<i8"),  # frame at which a panic's fade is over, or 0
