@@ -1,7 +1,8 @@
 """Stems: requests, results, and the one table of their states.
 
 A StemMaker (models/*/adapter.py) answers a StemRequest with notes on a beat grid;
-engine/stem_render turns them into audio of exactly `bars` bars. Times inside a stem are beats from its start.
+engine/stem_render turns them into audio of exactly `bars` bars. Times inside a stem are beats from
+its start.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class StemRequest:
 
     role: drums, bass, chords, melody ... bars, bpm, beats_per_bar: its exact length. key: tonic
     pitch class 0-11 (0 = C). minor: natural minor, else major. density: 0..1. seed: the same
-    request gives the same stem. context: notes heard so far, beats relative to the stem's start (negative).
+    request gives the same stem. context: notes heard so far, in beats before the stem's start.
     deadline_frame: when it must be ready (0: no hurry).
     """
 

@@ -177,7 +177,7 @@ class Scsynth:
     def send(self, address: str, *values: object) -> None:
         builder = OscMessageBuilder(address=address)
         for value in values:
-            builder.add_arg(value)  # type: ignore[arg-type]
+            builder.add_arg(value)
         self._socket.send(builder.build().dgram)
 
     def _receive(self) -> OscMessage:
