@@ -8,6 +8,8 @@ goes on from the snapshot that the callback left in shared memory after each blo
 from __future__ import annotations
 
 import contextlib
+import gc
+import json
 import logging
 import os
 import signal
@@ -31,6 +33,8 @@ ERRORS_MAX = 20
 RESUME_MAX_S = 60.0
 WARM_BLOCKS = 200
 LOAD_S = 15.0
+FIRST_CALL_S = 1.0
+TELL_S = 2.0
 SNAPSHOT_BLOCKS = 4  # positions are functions of the frame, so an older snapshot is as good
 log = logging.getLogger("segue.audio")
 
@@ -78,6 +82,10 @@ class Callback:
         self._offset: int | None = None
         self._waiting_for_bypass = True
         self._blocks = 0
+
+    @property
+    def called(self) -> bool:
+        return self._blocks > 0 or self.errors > 0
 
     def __call__(self, indata: Any, outdata: Any, frames: int, info: Any, status: Any) -> None:
         """indata, outdata: buffers of float32 (frames, channels) from PortAudio itself."""
@@ -272,8 +280,9 @@ class AudioProcess:
             arena_level=touched,
         )
         code = self._watch(callback)
-        with contextlib.suppress(Exception):
-            stream.stop()
+        if code == 0:  # else PortAudio may hang
+            with contextlib.suppress(Exception):
+                stream.stop()
         return code
 
     def _wait_for_device(self) -> tuple[Any, Found, JackClock | None] | None:
@@ -320,10 +329,30 @@ class AudioProcess:
         clock["pid"] = os.getpid()
         self.shared.sections["clock"].write(clock)
 
+    def _tell_python(self) -> None:
+        """What the interpreter holds: flat, and never collected, while we play."""
+        path = self.shared.file("python.json")
+        facts = {
+            "pid": os.getpid(),
+            "collections": sum(generation["collections"] for generation in gc.get_stats()),
+            "allocated_blocks": sys.getallocatedblocks(),
+        }
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(facts))
+        os.replace(temporary, path)
+
     def _watch(self, callback: Callback) -> int:
         shown = False
+        started = told = time.monotonic()
         while not self._stop:
             self.shared.heartbeat("audio")
+            now = time.monotonic()
+            if not callback.called and now - started > FIRST_CALL_S:
+                log.error("the sound server does not call us %s s after the start", FIRST_CALL_S)
+                return 3
+            if now - told > TELL_S:
+                self._tell_python()
+                told = now
             if callback.error is not None and not shown:
                 log.error("forward failed", exc_info=callback.error)
                 shown = True
