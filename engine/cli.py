@@ -51,7 +51,12 @@ def run(args: argparse.Namespace) -> int:
     patch = _load(args.patch)
     session = _session_folder(args.session) if args.session else None
     return Supervisor(
-        patch, args.name, JackBypass(patch), session=session, seconds=args.seconds
+        patch,
+        args.name,
+        JackBypass(patch),
+        session=session,
+        seconds=args.seconds,
+        keep_dry=args.keep_dry,
     ).run()
 
 
@@ -237,6 +242,11 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--name", default="segue", help="of this performance (for `segue status`)")
     c.add_argument("--session", type=Path, help="folder for log and recording")
     c.add_argument("--seconds", type=float, help="stop after so long")
+    c.add_argument(
+        "--keep-dry",
+        action="store_true",
+        help="JACK carries the dry inputs before the start and after the end",
+    )
     c = add("demo", demo, "a two-minute performance with no hardware")
     c.add_argument("--live", action="store_true", help="play along on the computer's keys")
     c.add_argument("--render", action="store_true", help="render, even if there is an output")

@@ -35,6 +35,7 @@ BACKOFF_FACTOR = 1.5
 BACKOFF_MAX_S = 1.0
 HEALTHY_S = 10.0
 STOP_S = 2.0
+FADE_OUT_S = 0.5  # at most, for the audio process to fade out when it is told to stop
 FINISHED = 5  # exit code of the demo's performers: the piece is over
 HOPELESS = 4  # exit code of a child that would fail again (a bad checkpoint): it said why
 log = logging.getLogger("segue.supervisor")
@@ -95,7 +96,8 @@ class Child:
 @dataclass
 class Supervisor:
     """run() returns the exit code. session: folder for log and recording. seconds: stop then.
-    beside: entered while it runs (the computer's keys)."""
+    beside: entered while it runs (the computer's keys). keep_dry: the dry inputs sound from the
+    first moment and beyond the end, carried by JACK while the audio process does not."""
 
     patch: Patch
     name: str = "segue"
@@ -104,6 +106,7 @@ class Supervisor:
     session: Path | None = None
     seconds: float | None = None
     beside: Callable[[Shared], AbstractContextManager[None]] | None = None
+    keep_dry: bool = False
     shared: Shared = field(init=False)
     children: list[Child] = field(init=False, default_factory=list)
     _stop: bool = field(init=False, default=False)
@@ -130,6 +133,9 @@ class Supervisor:
             self.bypass.facts = self.shared.file("audio.json")
         self.shared.bypass[0] = 0
         try:
+            if self.keep_dry and self.bypass is not None:
+                self.bypass.tend()
+                self._cover()
             self.children = [Child(part) for part in roster(self.patch, self.performing)]
             end = None if self.seconds is None else time.monotonic() + self.seconds
             beside = self.beside(self.shared) if self.beside else contextlib.nullcontext()
@@ -271,6 +277,8 @@ class Supervisor:
             for child in running:
                 assert child.process is not None
                 child.process.terminate()
+            if group is audio and self.keep_dry:
+                self._cover_after_fade()
             end = time.monotonic() + STOP_S
             for child in running:
                 assert child.process is not None
@@ -280,6 +288,18 @@ class Supervisor:
             for child in group:
                 if child.life is not Life.STOPPED:
                     child.become(Life.STOPPED)
+
+    def _cover_after_fade(self) -> None:
+        """JACK carries the dry inputs from the moment that the audio process has faded out."""
+        end = time.monotonic() + FADE_OUT_S
+        while time.monotonic() < end:
+            state = self.shared.sections["state"].read()
+            if state is None or (
+                state[0]["fade"]["g1"] == 0.0 and state[0]["t"] >= state[0]["fade"]["f1"]
+            ):
+                break
+            time.sleep(0.001)
+        self._cover()
 
     def _notify(self, message: str) -> None:
         """sd_notify: a datagram to the socket systemd names, if it does."""
