@@ -79,6 +79,8 @@ class Conductor:
             return
         if self.let_in and not self.dry:
             self._let_wanted_in(line, now)
+        if self.oriented:  # before, the tempo is nobody's word
+            self.book.set_aside(line, now)
         self.book.fill(line, now)
         self.book.advance(line, now)
         self.commands.extend(self.book.commands)

@@ -30,6 +30,7 @@ CHANGE_FADE_FRAMES = 240
 STOP_FADE_FRAMES = 960
 DRIFT_S = 0.002
 DEADLINE_BARS = 8
+SAME_TEMPO = 0.04  # a stem made for a tempo farther away than this share is of no use
 LOST_S = 3.0  # longer than the audio process takes to come back
 FAILED_WAIT_S = 1.0  # a role whose stem failed is asked again this long after that was asked for
 FAILED_KEPT = 8  # of failed and rejected stems, for people to look at
@@ -65,6 +66,15 @@ class StemBook:
         return sorted(waiting, key=lambda e: e.beat or 0.0)
 
     # ---- asking
+
+    def set_aside(self, line: Timeline, now: int) -> None:
+        """Reject ready stems that were made for another tempo; fill() asks for others."""
+        for entry in list(self.entries.values()):
+            if entry.state is _S.READY and abs(entry.bpm / line.bpm - 1.0) > SAME_TEMPO:
+                entry.become(_S.REJECTED)
+                entry.reason = f"made for {entry.bpm:.1f} BPM"
+                self._say(entry, now)
+                del self.entries[entry.id]
 
     def fill(self, line: Timeline, now: int) -> None:
         """Ask for stems until each role has as many ahead as the patch says."""
