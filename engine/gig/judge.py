@@ -294,10 +294,11 @@ KEYS = (
 )
 
 
-def judge(night: Night) -> dict[str, int | list[str]]:
-    """The gig's keys: counts (frames for dry_gap_frames, else events), and what was skipped."""
+def judge(night: Night, found: list[Finding] | None = None) -> dict[str, int | list[str]]:
+    """The gig's keys: counts (frames for dry_gap_frames, else events), and what was skipped.
+    found: what find_all(night) gave, where that is known."""
     counts: dict[str, int | list[str]] = {}
-    found = find_all(night)
+    found = find_all(night) if found is None else found
     for key in KEYS:
         of_kind = [f for f in found if f.kind == key]
         counts[key] = sum(f.frames for f in of_kind) if key == "dry_gap_frames" else len(of_kind)

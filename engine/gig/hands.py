@@ -1,0 +1,152 @@
+"""The hands of the night: a Launchpad's and a keyboard's stand-ins, as other MIDI clients.
+
+The stand-in speaks the Launchpad Pro MK3's wire: it answers the inquiry, takes Programmer mode,
+shows what bulk messages light, and sends presses. A hand sees only what is lit. One thread; not
+real-time safe. Made while JACK_DEFAULT_SERVER names the night's server.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import rtmidi
+
+from devices.launchpad.layout import DRY_PAD, STEM_ROWS, TRANSPORT, ActionKind, pad
+from devices.launchpad.mk3 import (
+    INQUIRY,
+    INQUIRY_ANSWER,
+    LIVE_MODE,
+    PROGRAMMER_MODE,
+    RIGHT,
+    decode,
+)
+from engine.surface import Cells, role_colour
+
+PADS_CLIENT = "LPProMK3 MIDI"
+KEYS_CLIENT = "Gig Keyboard"
+VERSION = bytes((0, 4, 6, 5))
+STEADY_FRAMES = 0.9  # seconds for which a pad must have been lit alike to be called ready
+NOTE_ON, NOTE_OFF, CONTROL = 0x90, 0x80, 0xB0
+COLUMNS = 8
+QUEUE_MAX = 4096
+
+
+class HandsError(RuntimeError):
+    """JACK's MIDI is not there."""
+
+
+@dataclass
+class Lights:
+    """What the stand-in shows, and since when (seconds, any clock)."""
+
+    cells: Cells = field(default_factory=dict)
+    since: dict[int, float] = field(default_factory=dict)
+    programmer: bool = False
+
+    def take(self, message: bytes, now: float) -> bytes | None:
+        """A message from segue; returns the device's answer, if it has one."""
+        if message == INQUIRY:
+            return b"\xf0\x7e\x00" + INQUIRY_ANSWER + b"\x00\x00" + VERSION + b"\xf7"
+        if message in (PROGRAMMER_MODE, LIVE_MODE):
+            self.programmer = message == PROGRAMMER_MODE
+            if not self.programmer:
+                self.cells.clear()
+                self.since.clear()
+            return None
+        for index, colour in ((decode(message) if self.programmer else None) or {}).items():
+            if self.cells.get(index) != colour:
+                self.cells[index] = colour
+                self.since[index] = now
+        return None
+
+    def ready(self, roles: list[str], role: str, now: float) -> list[int]:
+        """Pads of a role that are lit in its full colour, and have been: its ready stems."""
+        place = roles.index(role)
+        colour = role_colour(role, place)
+        row = STEM_ROWS[place % len(STEM_ROWS)]
+        return [
+            index
+            for index in (pad(row, column + 1) for column in range(COLUMNS))
+            if self.cells.get(index) == colour and now - self.since[index] >= STEADY_FRAMES
+        ]
+
+
+def transport_pad(kind: ActionKind) -> int:
+    """The pad of the top row that asks for `kind`."""
+    kinds = [k for k, _ in TRANSPORT]
+    return DRY_PAD if kind is ActionKind.DRY else pad(8, kinds.index(kind) + 1)
+
+
+def stop_button(roles: list[str], role: str) -> int:
+    """The button to the right that stops a role."""
+    row = STEM_ROWS[roles.index(role) % len(STEM_ROWS)]
+    return RIGHT[8 - row]
+
+
+class Pads:
+    """The Launchpad's stand-in, with its two ports."""
+
+    def __init__(self) -> None:
+        self.lights = Lights()
+        try:
+            self._in = rtmidi.MidiIn(rtmidi.API_UNIX_JACK, PADS_CLIENT, QUEUE_MAX)
+            self._out = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, PADS_CLIENT)
+            self._in.ignore_types(sysex=False)
+            self._in.open_virtual_port("in")
+            self._out.open_virtual_port("out")
+        except (rtmidi.RtMidiError, TypeError) as error:
+            raise HandsError(f"no MIDI through JACK for the pads' stand-in: {error}") from error
+
+    def look(self, now: float) -> None:
+        """Take what was sent; call often."""
+        while (got := self._in.get_message()) is not None:
+            answer = self.lights.take(bytes(got[0]), now)
+            if answer is not None:
+                self._out.send_message(answer)
+
+    def press(self, index: int) -> None:
+        """A short press. The right column's buttons are controllers, pads are notes."""
+        on = CONTROL if index in RIGHT else NOTE_ON
+        self._out.send_message([on, index, 100])
+        self._out.send_message([on, index, 0])
+
+    def close(self) -> None:
+        self._in.delete()
+        self._out.delete()
+
+
+class Keyboard:
+    """The keyboard player's instrument."""
+
+    def __init__(self) -> None:
+        try:
+            self._out = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, KEYS_CLIENT)
+            self._out.open_virtual_port("out")
+        except (rtmidi.RtMidiError, TypeError) as error:
+            raise HandsError(f"no MIDI through JACK for the keyboard: {error}") from error
+
+    def note(self, key: int, velocity: int) -> None:
+        """velocity 0: release."""
+        self._out.send_message([NOTE_ON if velocity else NOTE_OFF, key, velocity])
+
+    def close(self) -> None:
+        self._out.delete()
+
+
+# A call of one bar: (beat, length in beats, key, velocity); the same hand every time would be dull.
+CALLS = (
+    ((0.0, 0.5, 60, 84), (0.5, 0.5, 63, 76), (1.0, 0.9, 67, 88), (2.0, 0.5, 65, 78)),
+    ((0.0, 0.9, 72, 86), (1.0, 0.5, 70, 74), (1.5, 0.5, 67, 76), (2.0, 1.2, 63, 84)),
+    ((0.5, 0.5, 67, 80), (1.0, 0.5, 68, 82), (1.5, 0.5, 67, 74), (2.0, 0.9, 60, 88)),
+)
+
+
+def call(number: int, seed: int = 3) -> list[tuple[float, int, int]]:
+    """(beat of the bar, key, velocity; 0: release) of the number-th call, in order of beat."""
+    hand = random.Random(seed * 1000 + number)
+    out = []
+    for beat, length, key, velocity in CALLS[number % len(CALLS)]:
+        start = beat + hand.gauss(0.0, 0.01)
+        out += [(max(start, 0.0), key, velocity), (max(start, 0.0) + length, key, 0)]
+    return sorted(out)

@@ -1,0 +1,347 @@
+"""`segue gig`: a night live over JACK, judged from what independent clients captured.
+
+Three songs are three patches, run one after another by the real command; drummer, trombone,
+keyboard and the hands at the pads are other JACK clients. The judge hears the captures of the
+client that stands in for the interface; of segue itself only its missed cycles are read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import random
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from devices.launchpad.layout import ActionKind
+from engine.bench.native import Recording
+from engine.gig.band import play
+from engine.gig.hands import HandsError, call, stop_button, transport_pad
+from engine.gig.judge import find_all, judge
+from engine.gig.night import DryPath, Fault, Night, Song, Span
+from engine.gig.song import TAIL_S, Cue, Do, Evening, SongPlan, Truth, evening
+from engine.gig.stage import PATCHES, GigError, Missed, Segue, Stage, wait_to
+from engine.patch import Patch
+from engine.patch_load import load_patch
+from engine.soundfont import find_soundfont
+
+__all__ = ["GigError", "run_gig"]
+
+RATE = 48000
+HAND_S = 0.006  # standard deviation of a press
+STOP_AFTER_S = TAIL_S + 0.3  # segue is told to stop so long after a song's end
+LOOK_BARS = 1.0  # a hand waits so long for a stem to be ready
+CHECK_EVERY_S = 1.0
+DELAY_MAX = 4096  # frames between a dry input and its output
+EXCUSED_PERIODS = 3  # a missed cycle is heard one period later, and as much again at its end
+CAPTURED = ("left", "right", "drums", "stems", "answers", "textures", "trombone")
+SKIPPED = (
+    "songs and sets in one patch, NEXT SONG without a restart",
+    "standby: the tracker frozen between songs",
+    "fills, scenes and written endings (the ending is played by hand, role by role)",
+    "stems that follow a moving tempo in beat slices (loops are struck again at phrases)",
+    "capture and replay on stage",
+    "screen and OSC",
+    "foot-switch learn",
+    "CV under the judge",
+    "audio killed, JACK killed, devices unplugged in the night",
+)
+PADS = {
+    Do.ONE: ActionKind.THIS_IS_ONE,
+    Do.TAP: ActionKind.TAP,
+    Do.LET_IN: ActionKind.LET_IN,
+    Do.DRY: ActionKind.DRY,
+}
+log = logging.getLogger("segue.gig")
+
+
+@dataclass
+class Happening:
+    """Something that is to be done at a frame of the night."""
+
+    frame: int
+    do: Callable[[], None]
+
+
+@dataclass
+class NightPlayed:
+    """What the night left beside the captures."""
+
+    notes: list[int] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    missed_cues: list[str] = field(default_factory=list)
+    misses: list[Missed] = field(default_factory=list)
+
+
+class Players:
+    """Plays an evening on a stage. One thread; run() returns after the last frame."""
+
+    def __init__(self, plan: Evening, stage: Stage) -> None:
+        self.plan, self.stage = plan, stage
+        self.played = NightPlayed()
+        self._hand = random.Random(7)
+        self._segue: Segue | None = None
+        self._next: tuple[str, str] | None = None
+        self._wanted: list[tuple[SongPlan, str, int]] = []  # queued by hand until this frame
+        self._agenda = sorted(self._happenings(), key=lambda h: h.frame)
+        self._checked = 0
+
+    # ---- the plan
+
+    def _happenings(self) -> list[Happening]:
+        agenda = [Happening(0, lambda: self._begin(0))]
+        for number, song in enumerate(self.plan.songs):
+            agenda.append(Happening(int(song.frames[0]), lambda s=song: self._say(s)))  # type: ignore[misc]
+            agenda += [
+                Happening(self._hand_at(song, cue), lambda s=song, c=cue: self._cue(s, c))  # type: ignore[misc]
+                for cue in song.plan.cues
+            ]
+            for k, bar in enumerate(song.plan.calls):
+                agenda += [
+                    Happening(song.at(bar + beat / 4.0), lambda k=key, v=velocity: self._note(k, v))  # type: ignore[misc]
+                    for beat, key, velocity in call(k + 10 * number)
+                ]
+            stop = song.end + round(STOP_AFTER_S * RATE)
+            if number + 1 < len(self.plan.songs):
+                agenda.append(Happening(stop, lambda n=number + 1: self._begin(n)))  # type: ignore[misc]
+        return agenda
+
+    def _hand_at(self, song: Truth, cue: Cue) -> int:
+        late = 0.0 if cue.do is Do.KILL else self._hand.gauss(0.0, HAND_S)
+        return song.at(cue.bar) + round(late * RATE)
+
+    # ---- the night
+
+    def run(self) -> NightPlayed:
+        stage = self.stage
+        while (now := stage.frame) < self.plan.frames:
+            stage.pads.look(now / RATE)
+            self._change_patch()
+            self._queue(now)
+            self._watch(now)
+            while self._agenda and self._agenda[0].frame <= now:
+                self._agenda.pop(0).do()
+            until = self._agenda[0].frame if self._agenda else self.plan.frames
+            wait_to((until - now) / RATE)
+        self._count()
+        return self.played
+
+    def _watch(self, now: int) -> None:
+        if now - self._checked > CHECK_EVERY_S * RATE:
+            self._checked = now
+            self.stage.check()
+            if self._segue is not None and self._next is None and self._segue.ended:
+                raise GigError(f"segue run ended by itself: {self._segue.tail()}")
+
+    def _say(self, song: Truth) -> None:
+        log.info("%s: %d bars at about %g", song.plan.name, song.plan.bars, song.plan.bpm)
+
+    def _begin(self, number: int) -> None:
+        plan = self.plan.songs[number].plan
+        self._next = (plan.patch, f"gig-{os.getpid()}-{number + 1}")
+        self._count()
+        if self._segue is not None:
+            self._segue.ask_to_end()
+
+    def _change_patch(self) -> None:
+        """The next patch starts when the last one has ended."""
+        if self._next is not None and (self._segue is None or self._segue.ended):
+            self._segue = self.stage.start_segue(*self._next)
+            self._next = None
+
+    def _count(self) -> None:
+        if self._segue is not None:
+            self.played.misses.append(self._segue.missed())
+
+    # ---- hands
+
+    def _note(self, key: int, velocity: int) -> None:
+        self.stage.keyboard.note(key, velocity)
+        self.played.notes.append(self.stage.frame)
+
+    def _cue(self, song: Truth, cue: Cue) -> None:
+        log.info("  bar %5.2f  %s %s", cue.bar, cue.do.value, cue.what)
+        if cue.do is Do.QUEUE:
+            self._wanted.append((song.plan, cue.what, song.at(cue.bar + LOOK_BARS)))
+        elif cue.do is Do.STOP:
+            self.stage.pads.press(stop_button(_roles(song.plan.patch), cue.what))
+        elif cue.do is Do.KILL:
+            done = self._segue is not None and self._segue.kill_part("engine.conductor_process")
+            if not done:
+                raise GigError("there is no conductor to kill")
+            self.played.faults.append(Fault("conductor killed", self.stage.frame))
+        else:
+            if cue.do is Do.TAP and cue.bar == 0.0:
+                self.played.faults.append(Fault("wrong tempo", self.stage.frame))
+            self.stage.pads.press(transport_pad(PADS[cue.do]))
+
+    def _queue(self, now: int) -> None:
+        """Press the newest ready stem of each role that is wanted, as soon as there is one."""
+        for wish in list(self._wanted):
+            plan, role, until = wish
+            ready = self.stage.pads.lights.ready(_roles(plan.patch), role, now / RATE)
+            if ready:
+                self.stage.pads.press(ready[-1])
+            elif now > until:
+                self.played.missed_cues.append(f"{plan.name}: no {role} was ready")
+                log.warning("%s", self.played.missed_cues[-1])
+            if ready or now > until:
+                self._wanted.remove(wish)
+
+
+def _roles(patch: str) -> list[str]:
+    return list(_patch(patch).roles)
+
+
+_patches: dict[str, Patch] = {}
+
+
+def _patch(name: str) -> Patch:
+    if name not in _patches:
+        _patches[name] = load_patch(PATCHES / f"{name}.yaml")
+    return _patches[name]
+
+
+# ---- what the judge gets
+
+
+def measure_delay(played: np.ndarray, heard: np.ndarray, near: int) -> int:
+    """Frames by which `heard` follows `played`, from the second after frame `near`."""
+    part = played[near : near + RATE].astype(np.float64)
+    after = heard[near : near + RATE + DELAY_MAX].astype(np.float64)
+    size = 1 << int(np.ceil(np.log2(len(part) + len(after))))
+    spectrum = np.conj(np.fft.rfft(part, size)) * np.fft.rfft(after, size)
+    return int(np.argmax(np.fft.irfft(spectrum, size)[:DELAY_MAX]))
+
+
+def excused_spans(recordings: list[Recording], first: int) -> list[Span]:
+    """Where a client that owes segue nothing missed cycles too, in the night's frames."""
+    spans: list[Span] = []
+    for recording in recordings:
+        reach = EXCUSED_PERIODS * recording.block
+        spans += [(int(f) - first, int(f) - first + reach) for f in recording.missed()]
+        spans += [(f - first, f - first + n + reach) for f, n in recording.gaps()]
+    return sorted(spans)
+
+
+def night_of(
+    plan: Evening, played: np.ndarray, heard: Recording, native: Recording, first: int,
+    left: NightPlayed,
+) -> tuple[Night, int]:  # fmt: skip
+    """(what the judge hears, the delay of the dry path in frames)."""
+    captured = heard.between(first, first + plan.frames)
+    bus = {name: captured[:, k] for k, name in enumerate(CAPTURED)}
+    delay = measure_delay(played[:, 0], bus["drums"], plan.songs[0].at(4.0))
+    dry = {
+        name: DryPath(played[:, k], bus[name], 1.0, delay)
+        for k, name in enumerate(("drums", "trombone"))
+    }
+    songs = [
+        Song(
+            name=song.plan.name,
+            first=int(song.frames[0]),
+            last=song.end + round(song.at(song.plan.bars + 0.25) - song.end),
+            beats=song.beats,
+            tail=round(TAIL_S * plan.rate),
+        )
+        for song in plan.songs
+    ]
+    night = Night(
+        rate=plan.rate,
+        start=first,
+        songs=songs,
+        main=captured[:, :2],
+        dry=dry,
+        stems={"stems": bus["stems"]},
+        answers={"answers": bus["answers"]},
+        textures={"textures": bus["textures"]},
+        notes={"answers": np.array(left.notes, np.int64)},
+        faults=left.faults,
+        excused=excused_spans([heard, native], first),
+        skipped=SKIPPED,
+    )
+    return night, delay
+
+
+def _misses(left: NightPlayed, native: Recording) -> dict[str, int]:
+    """Cycles late by segue's own clock, by the native client's, and those that were only ours."""
+    missed = native.missed()
+    ours = [f for m in left.misses for f in m.frames]
+    near = native.block
+    alone = [f for f in ours if not len(missed) or np.abs(missed - f).min() > near]
+    return {
+        "segue": len(ours),
+        "native": len(missed),
+        "excess": len(alone),
+        "gap_frames": sum(m.gap_frames for m in left.misses),
+        "cycles": sum(m.cycles for m in left.misses),
+    }
+
+
+def _heard_seconds(night: Night) -> dict[str, float]:
+    """How long each generated bus sounded: a night without them would be faultless."""
+    hop = night.rate // 100
+    out = {}
+    for name, bus in night.ai.items():
+        whole = np.abs(bus[: len(bus) // hop * hop]).reshape(-1, hop).max(axis=1)
+        out[name] = round(float((whole > 1e-3).sum()) / 100.0, 1)
+    return out
+
+
+def run_gig(minutes: float, keep: Path | None = None) -> dict[str, Any]:
+    """Play the night and judge it. keep: folder for captures, sessions and findings.
+
+    Keys: the judge's, minutes, misses, faults, and what was heard. Raises GigError, JackError or
+    NativeError when the night cannot take place.
+    """
+    soundfont = find_soundfont(Patch())
+    if soundfont is None:
+        raise GigError("no SoundFont for the band; install Debian's timgm6mb-soundfont")
+    plan = evening(minutes, RATE)
+    log.info("the band gets ready: %.1f minutes", plan.frames / RATE / 60.0)
+    played = play(plan, soundfont)
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        return _night(plan, played, keep.resolve())
+    with tempfile.TemporaryDirectory(prefix="segue-gig-") as folder:
+        return _night(plan, played, Path(folder))
+
+
+def _night(plan: Evening, played: np.ndarray, folder: Path) -> dict[str, Any]:
+    try:
+        with Stage(plan.rate, played, folder) as stage:
+            left = Players(plan, stage).run()
+            heard, native, first = stage.interface, stage.native, stage.first
+    except HandsError as error:
+        raise GigError(str(error)) from error
+    log.info("the judge listens")
+    recording, beside = heard.recording(), native.recording()
+    night, delay = night_of(plan, played, recording, beside, first, left)
+    found = find_all(night)
+    facts = [
+        {"kind": f.kind, "bus": f.bus, "second": round(f.frame / RATE, 3), "frames": f.frames}
+        for f in found
+    ]
+    (folder / "findings.json").write_text(json.dumps(facts, indent=1))
+    for kind, group in itertools.groupby(sorted(facts, key=lambda f: str(f["kind"])),
+                                         key=lambda f: f["kind"]):  # fmt: skip
+        for fact in itertools.islice(group, 12):
+            log.info("%s", {**fact, "kind": kind})
+    return {
+        **judge(night, found),
+        "minutes": round(plan.frames / RATE / 60.0, 2),
+        "misses": _misses(left, beside),
+        "faults": [{"name": f.name, "second": round(f.frame / RATE, 2)} for f in left.faults],
+        "excused_frames": int(night.excused_mask().sum()),
+        "missed_cues": left.missed_cues,
+        "heard_seconds": _heard_seconds(night),
+        "dry_delay_frames": delay,
+        "songs": {s.name: [round(s.first / RATE, 1), round(s.last / RATE, 1)] for s in night.songs},
+    }

@@ -1,0 +1,212 @@
+"""The gig's three songs as a plan: when the drummer's beats fall, and what hands and keys do when.
+
+Musical times are bars and beats of the drummer, who drifts; `Truth` turns them into frames. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+BEATS_PER_BAR = 4
+PHRASE_BARS = 4
+LEAD_S = 10.0  # from the first frame to the first song's count-in
+APPLAUSE_S = 15.0  # between two songs: one patch stops and the next one starts in it
+OUTRO_S = 12.0  # after the last note
+TAIL_S = 4.0  # answers and textures may ring so long
+BARS_MIN = 16
+
+
+class Do(Enum):
+    """What happens at a cue. `what` of a cue is a role where one is meant."""
+
+    ONE = "this is one"
+    TAP = "tap"
+    LET_IN = "let in"  # toggles
+    QUEUE = "queue a stem"
+    STOP = "stop a role"
+    DRY = "DRY"  # toggles
+    KILL = "kill the conductor"
+
+
+@dataclass(frozen=True)
+class Cue:
+    """bar: of the song, fractional; 0 is the first after the count-in."""
+
+    bar: float
+    do: Do
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class SongPlan:
+    """bpm: what the drummer means to play. drift: share by which the tempo wanders, over
+    drift_beats. patch: name in patches/. calls: bars in which the keyboard plays. trombone: the
+    bar in which it begins, or None."""
+
+    name: str
+    patch: str
+    bpm: float
+    drift: float
+    drift_beats: float
+    bars: int
+    cues: tuple[Cue, ...]
+    calls: tuple[int, ...]
+    trombone: int | None = None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Frames of the drummer's beats: index 0 is the first beat after the count-in; `lead` beats
+    come before it and some follow after the song's end. Frames count from the night's begin."""
+
+    plan: SongPlan
+    frames: np.ndarray
+    lead: int = BEATS_PER_BAR
+
+    def at(self, bar: float) -> int:
+        """The frame of a bar (fractional; negative: in the count-in)."""
+        return round(self.at_beat(bar * BEATS_PER_BAR))
+
+    def at_beat(self, beat: float) -> float:
+        place = np.arange(len(self.frames)) - self.lead
+        return float(np.interp(beat, place, self.frames))
+
+    @property
+    def beats(self) -> np.ndarray:
+        """Frames of the song's own beats, a few beyond its end included."""
+        return np.round(self.frames[self.lead :]).astype(np.int64)
+
+    @property
+    def end(self) -> int:
+        """The frame of the bar line that ends the song."""
+        return self.at(self.plan.bars)
+
+
+def truth(plan: SongPlan, rate: int, first: float) -> Truth:
+    """The beats of a song whose count-in begins at frame `first`. Tempo: a slow sine around what
+    was meant, so two beats in a row differ by a few thousandths at most."""
+    count = BEATS_PER_BAR * (plan.bars + 3)
+    phase = 2.0 * math.pi * (np.arange(count - 1) - BEATS_PER_BAR) / plan.drift_beats
+    bpm = plan.bpm * (1.0 + plan.drift * np.sin(phase))
+    steps = np.cumsum(60.0 * rate / bpm)
+    return Truth(plan, first + np.concatenate([[0.0], steps]))
+
+
+def _queues(first: int, last: int, roles: tuple[str, ...]) -> list[Cue]:
+    """Late in the bar before each phrase from `first` to `last`, the next role gets a stem; in the
+    first phrase two do."""
+    cues = []
+    for k, bar in enumerate(range(first, last + 1, PHRASE_BARS)):
+        cues.append(Cue(bar - 1.5, Do.QUEUE, roles[k % len(roles)]))
+        if k == 0 and len(roles) > 1:
+            cues.append(Cue(bar - 1.2, Do.QUEUE, roles[-1]))
+    return cues
+
+
+def follow_song(bars: int) -> SongPlan:
+    """Stems, answers and a texture, on a clock that follows the drummer. bars: a multiple of 4."""
+    cues = [
+        Cue(0.0, Do.ONE),
+        Cue(0.6, Do.LET_IN),
+        *_queues(4, bars - 4, ("bass", "chords", "percussion")),
+        Cue(bars - 1.5, Do.LET_IN),
+    ]
+    return SongPlan(
+        name="follow",
+        patch="gig-one",
+        bpm=104.0,
+        drift=0.015,
+        drift_beats=72.0,
+        bars=bars,
+        cues=tuple(cues),
+        calls=tuple(range(1, bars - 4, 4)),
+        trombone=4,
+    )
+
+
+def wrong_tempo_song(bars: int) -> SongPlan:
+    """The patch is 12 % too slow; four taps correct it. Phrases are counted from bar 1 on. The
+    conductor is killed in the middle. bars: a multiple of 4, and one."""
+    middle = 1 + PHRASE_BARS * ((bars // 2) // PHRASE_BARS) + 1.5
+    cues = [
+        *(Cue(beat / BEATS_PER_BAR, Do.TAP) for beat in range(4)),
+        Cue(1.0, Do.ONE),
+        Cue(1.6, Do.LET_IN),
+        *_queues(5, bars - 4, ("bass", "percussion")),
+        Cue(middle, Do.KILL),
+        Cue(bars - 1.5, Do.LET_IN),
+    ]
+    return SongPlan(
+        name="wrong tempo",
+        patch="gig-two",
+        bpm=116.0,
+        drift=-0.015,
+        drift_beats=80.0,
+        bars=bars,
+        cues=tuple(sorted(cues, key=lambda c: c.bar)),
+        calls=tuple(range(2, bars - 4, 4)),
+    )
+
+
+def ending_song(bars: int) -> SongPlan:
+    """Four bars of DRY, then an ending: every role stops at the last bar line. bars: as the first
+    song's."""
+    dry = PHRASE_BARS * max(2, bars // (2 * PHRASE_BARS)) + 1
+    roles = ("chords", "bass")
+    cues = [
+        Cue(0.0, Do.ONE),
+        Cue(0.6, Do.LET_IN),
+        *_queues(4, bars - 4, roles),
+        Cue(float(dry), Do.DRY),
+        Cue(dry + 3.0, Do.DRY),
+        *(Cue(bars - 2.0 + 0.3 * k, Do.STOP, role) for k, role in enumerate(roles)),
+        Cue(bars + 0.1, Do.LET_IN),
+    ]
+    return SongPlan(
+        name="ending",
+        patch="gig-three",
+        bpm=96.0,
+        drift=0.02,
+        drift_beats=96.0,
+        bars=bars,
+        cues=tuple(sorted(cues, key=lambda c: c.bar)),
+        calls=tuple(range(1, bars - 4, 4)),
+        trombone=2,
+    )
+
+
+def bars_for(seconds: float, bpm: float) -> int:
+    """The most phrases that fit into so many seconds, in bars; at least BARS_MIN."""
+    phrase = PHRASE_BARS * BEATS_PER_BAR * 60.0 / bpm
+    return max(BARS_MIN, PHRASE_BARS * int(seconds / phrase))
+
+
+@dataclass
+class Evening:
+    """The whole plan. frames: its length. songs: each with its truth, in order."""
+
+    rate: int
+    frames: int
+    songs: list[Truth] = field(default_factory=list)
+
+
+def evening(minutes: float, rate: int) -> Evening:
+    """Three songs, applause between them, in `minutes` (longer when they are too few)."""
+    share = (minutes * 60.0 - LEAD_S - 2 * APPLAUSE_S - OUTRO_S) / 3.0
+    plans = [
+        follow_song(bars_for(share, 104.0)),
+        wrong_tempo_song(bars_for(share, 116.0) + 1),
+        ending_song(bars_for(share, 96.0)),
+    ]
+    songs = []
+    at = LEAD_S * rate
+    for plan in plans:
+        song = truth(plan, rate, at)
+        songs.append(song)
+        at = song.end + APPLAUSE_S * rate
+    length = max(round(minutes * 60.0 * rate), songs[-1].end + round(OUTRO_S * rate))
+    return Evening(rate, length, songs)

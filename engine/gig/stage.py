@@ -1,0 +1,219 @@
+"""The gig's stage: a JACK server, the clients that stand in for the interface, and segue itself.
+
+Everything is started here and stopped by its process id, on an error too. One thread; not real-time
+safe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from devices.audio.jack_clock import JackClock
+from engine.bench.jackd import JackServer
+from engine.bench.native import Witness
+from engine.gig.hands import Keyboard, Pads
+from engine.shm import Shared, running
+
+PATCHES = Path(__file__).resolve().parents[2] / "patches"
+STOP_S = 12.0
+HEARD = 7  # channels captured: main left and right, four monitors, cue
+START_FRAMES = 48000  # from now to the night's first frame
+log = logging.getLogger("segue.gig")
+
+
+class GigError(RuntimeError):
+    """The night could not take place; says why."""
+
+
+@contextlib.contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """This process's environment with these values: libjack and rtmidi read it in C."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def pids_of(module: str, folder: Path) -> list[int]:
+    """Processes that run a module of segue's for a performance."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if module in words and str(folder) in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+@dataclass
+class Missed:
+    """Segue's own misses. frames: of late cycles. gap_frames: never processed. cycles: in all."""
+
+    frames: list[int] = field(default_factory=list)
+    gap_frames: int = 0
+    cycles: int = 0
+
+
+class Segue:
+    """One `segue run`, in a process of its own."""
+
+    def __init__(self, server: JackServer, patch: str, name: str, folder: Path) -> None:
+        self.name = name
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log_path = folder / "stderr.txt"
+        command = [sys.executable, "-m", "engine.cli", "run", str(PATCHES / f"{patch}.yaml")]
+        command += ["--session", str(folder), "--name", name, "--keep-dry"]
+        with self.log_path.open("wb") as said:
+            self.process = subprocess.Popen(
+                command,
+                env=server.env,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def shared_folder(self) -> Path | None:
+        """Where its shared memory is, once it is there."""
+        folders = running(self.name)
+        return folders[0] if folders else None
+
+    def missed(self) -> Missed:
+        """What it counted so far; nothing when it is not there."""
+        folder = self.shared_folder()
+        if folder is None:
+            return Missed()
+        shared = Shared.open(folder)
+        clock = shared.clock()
+        rows = shared.ledger[: min(int(shared.ledger_count[0]), len(shared.ledger))]
+        late = rows["frame"][rows["late_us"] > 0].tolist()
+        if clock is None:
+            return Missed()
+        return Missed(late, clock.gap_frames, clock.callbacks)
+
+    def kill_part(self, module: str) -> bool:
+        """SIGKILL to one of its processes; False when there is none."""
+        folder = self.shared_folder()
+        pids = pids_of(module, folder) if folder else []
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(pids)
+
+    def ask_to_end(self) -> None:
+        if not self.ended:
+            self.process.terminate()
+
+    def end(self) -> None:
+        """Wait until it has ended; kill it when it does not."""
+        self.ask_to_end()
+        try:
+            self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def tail(self) -> str:
+        lines = self.log_path.read_text(errors="replace").splitlines()[-6:]
+        return " | ".join(lines) or "it wrote nothing"
+
+
+class Stage:
+    """Server, interface, hands. `first`: the JACK frame of the night's frame 0."""
+
+    def __init__(self, rate: int, played: np.ndarray, folder: Path) -> None:
+        self._stack = contextlib.ExitStack()
+        self.rate, self.folder = rate, folder
+        self._runs: list[Segue] = []
+        try:
+            self.server = self._stack.enter_context(JackServer(rate=rate))
+            self._stack.enter_context(
+                environment({k: self.server.env[k] for k in ("JACK_DEFAULT_SERVER",)})
+            )
+            self._stack.enter_context(environment({"JACK_NO_START_SERVER": "1"}))
+            try:
+                self.clock = JackClock("gig-clock")
+            except OSError as error:
+                raise GigError(f"the night's own JACK server does not answer: {error}") from error
+            self._stack.callback(self.clock.close)
+            self.native = self._stack.enter_context(
+                Witness(self.server, name="native", capture=False, folder=folder)
+            )
+            self.first = self.clock.frame() + START_FRAMES
+            self.interface = self._stack.enter_context(
+                Witness(
+                    self.server,
+                    name="stage",
+                    inputs=["-"] * HEARD,
+                    outputs=["-"] * played.shape[1],
+                    play=played,
+                    play_at=self.first,
+                    folder=folder,
+                )
+            )
+            self.pads = Pads()
+            self._stack.callback(self.pads.close)
+            self.keyboard = Keyboard()
+            self._stack.callback(self.keyboard.close)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def frame(self) -> int:
+        """The night's frame now."""
+        return self.clock.frame() - self.first
+
+    def start_segue(self, patch: str, name: str) -> Segue:
+        run = Segue(self.server, patch, name, self.folder / name)
+        self._runs.append(run)
+        return run
+
+    def check(self) -> None:
+        """Raise GigError when the server or the interface has gone."""
+        self.server.pid  # noqa: B018  raises when it does not run
+        process = self.interface.process
+        if process is None or process.poll() is not None:
+            raise GigError("the client that stands in for the interface has ended")
+
+    def close(self) -> None:
+        """End everything, segue first, the server last."""
+        for run in self._runs:
+            run.ask_to_end()
+        for run in self._runs:
+            run.end()
+        self._runs.clear()
+        self._stack.close()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def wait_to(seconds: float) -> None:
+    """Sleep so long, a few milliseconds at most: the pads have to be looked at."""
+    time.sleep(min(max(seconds, 0.0005), 0.005))
