@@ -18,10 +18,12 @@ from engine.shm import Shared
 
 LISTENER = "aubio"
 WAIT_S = 0.005
+BRIDGE_FRAMES = 4800  # a longer gap starts the observer anew
 
 
 class ListenerHost:
-    """Cuts the tap into hops; a gap starts a new one."""
+    """Cuts the tap into hops. A few missed cycles are bridged by silence, for a tracker that starts
+    anew needs seconds to find the beat again; a longer gap starts a new hop."""
 
     def __init__(self, shared: Shared, observer: Observer) -> None:
         self._tap = shared.ring("tap.listener")
@@ -36,7 +38,10 @@ class ListenerHost:
     def turn(self) -> None:
         for record in self._tap.pop(64):
             frame, count = int(record["frame"]), int(record["count"])
-            if frame != self._frame + self._filled:
+            missing = frame - (self._frame + self._filled)
+            if 0 < missing <= BRIDGE_FRAMES and self._frame:
+                self._take(np.zeros((len(self._hop), missing), np.float32))
+            elif missing:
                 self._frame, self._filled = frame, 0
             self._take(record["data"][:, :count])
 
