@@ -18,6 +18,9 @@ import soundfile
 
 from engine import demo_score
 from engine.chronicle import Chronicle
+from engine.gig.judge import find_clicks
+from engine.gig.night import Night, Song
+from engine.mixer import linear
 from engine.offline import Offline, Rendered
 from engine.patch import Patch
 from engine.picture import draw
@@ -65,6 +68,8 @@ def render_demo(patch: Patch, folder: Path, progress: Callable[[float], None]) -
     levels["main"] = main
     png = folder / "segue-demo.png"
     figures = _figures(main, levels, rendered)
+    played = [x for n, x in levels.items() if n.startswith("input.")]
+    figures["clicks"] = _clicks(main, played, patch, rendered.rate)
     chronicle = Chronicle(
         patch, rendered.events, levels, rendered.rate, rendered.start, len(main), rendered.start
     )
@@ -85,6 +90,18 @@ def _figures(main: np.ndarray, levels: dict[str, np.ndarray], rendered: Rendered
         "two_ai_share": audible_share([x.T for x in ai.values()], rendered.rate, 2),
         "limiter_share": rendered.limited_frames / len(rendered.main),
     }
+
+
+def _clicks(main: np.ndarray, played: list[np.ndarray], patch: Patch, rate: int) -> int:
+    """Steps in what segue adds to the players' own sound: main less their share of it (brass is
+    full of steps by nature). engine/gig/judge.py states the bound."""
+    beat = round(rate * 60.0 / patch.clock.bpm)
+    beats = np.arange(0, len(main), beat)
+    song = Song("demo", 0, len(main), beats, patch.clock.beats_per_bar)
+    added = main.copy()
+    for sound in played:
+        added -= sound
+    return len(find_clicks(added, "main", Night(rate=rate, start=0, songs=[song], main=added)))
 
 
 def _ledger(rendered: Rendered) -> list[tuple[str, float, float]]:
@@ -120,4 +137,8 @@ def live_result(patch: Patch, session: Path) -> DemoResult:
     gaps = sum(e["a"] for e in events if e["event"] == "gap")
     subtitle = f"{patch.clock.bpm:g} BPM, played live; {sound.lufs:.1f} LUFS, gaps {gaps} frames"
     draw(chronicle.picture("segue demo: what sounded when, and why", subtitle), png)
-    return DemoResult(wav, png, log, {**sound.to_dict(), "gap_frames": gaps}, [])
+    shares = [linear(i.to.get("main", -90.0)) for i in patch.inputs.values()]
+    played = [np.float32(g) * x[:, None] for g, x in zip(shares, levels.values(), strict=False)]
+    clicks = _clicks(main, played, patch, rate)
+    figures = {**sound.to_dict(), "gap_frames": gaps, "clicks": clicks}
+    return DemoResult(wav, png, log, figures, [])

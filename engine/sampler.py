@@ -45,6 +45,8 @@ class SampledVoice:
             self._font.channel_note_on(0, key, 0.5)
         self._font.render(self._bytes)
         self.silence()
+        for _ in range(8):  # what was cut still fades: not into the first block
+            self._font.render(self._bytes)
 
     def note_on(self, key: int, velocity: int) -> None:
         self._font.channel_note_on(0, key, velocity / 127.0)
