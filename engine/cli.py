@@ -6,11 +6,13 @@ usage or patch.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,7 @@ def _session_folder(path: Path) -> Path:
 
 def demo(args: argparse.Namespace) -> int:
     from engine.demo import DemoError, live_result, render_demo
+    from engine.ledger import as_lines
 
     patch = _load(DEMO_PATCH)
     folder = _session_folder(args.session or Path("out") / "demo")
@@ -79,8 +82,8 @@ def demo(args: argparse.Namespace) -> int:
             print("Rendering the demo (no audio output is used); about a minute.", file=sys.stderr)
             result = render_demo(patch, folder, _bar)
         else:
-            _play_demo(patch, folder, output, args.live)
-            result = live_result(patch, folder)
+            costs = _play_demo(patch, folder, output, args.live)
+            result = live_result(patch, folder, costs)
     except DemoError as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -92,10 +95,7 @@ def demo(args: argparse.Namespace) -> int:
     print(f"\n  sound    {result.wav}\n  picture  {result.png}\n  log      {result.log}\n")
     for name, value in result.figures.items():
         print(f"  {name:<16} {value:.3f}" if isinstance(value, float) else f"  {name:<16} {value}")
-    if result.ledger:
-        print("\n  microseconds a block of 128 frames (2667)   median      p99")
-        for stage, median, p99 in result.ledger:
-            print(f"    {stage:<38} {median:10.1f} {p99:8.1f}")
+    print("\n" + "\n".join(as_lines(result.ledger)))
     print(
         "\nTo try next:\n"
         "  segue demo --live              play along on the keys of your computer\n"
@@ -116,20 +116,61 @@ def _output() -> str | None:
     return names[0] if names else None
 
 
-def _play_demo(patch: Any, folder: Path, output: str, keys: bool) -> None:
+def _play_demo(patch: Any, folder: Path, output: str, keys: bool) -> Any:
+    """Perform it; returns what its ledger says of each stage."""
     from devices.audio.bypass import JackBypass
     from devices.keyboard import ComputerKeys, playing
+    from engine.ledger import figures, recent
     from engine.supervisor import Supervisor
 
     for old in [*folder.glob("take-*"), folder / "log.jsonl"]:
         old.unlink(missing_ok=True)
     print(f"Playing the demo through {output}; about two minutes. Ctrl-C ends it.", file=sys.stderr)
-    supervisor = Supervisor(patch, "demo", JackBypass(patch), performing=True, session=folder)
-    if keys and sys.stdin.isatty():
-        voice = list(patch.voices).index(next(m.voice for m in patch.midi.values()))
-        supervisor.beside = lambda shared: playing(ComputerKeys(voice), shared)
+    with_keys = keys and sys.stdin.isatty()
+    if with_keys:
         print("Keys a w s e d f ... k play, z and x change the octave.", file=sys.stderr)
+
+    @contextlib.contextmanager
+    def beside(shared: Any) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_showing_where(shared))
+            if with_keys:
+                voice = list(patch.voices).index(next(m.voice for m in patch.midi.values()))
+                stack.enter_context(playing(ComputerKeys(voice), shared))
+            yield
+
+    supervisor = Supervisor(
+        patch, "demo", JackBypass(patch), performing=True, session=folder, beside=beside
+    )
     supervisor.run()
+    costs = figures(recent(supervisor.shared), patch.audio.rate)
+    return costs.get("stages_us", {})
+
+
+@contextlib.contextmanager
+def _showing_where(shared: Any) -> Iterator[None]:
+    """A line a second on a terminal: bar, phrase, and what was lost."""
+    stop = threading.Event()
+
+    def show() -> None:
+        while not stop.wait(1.0):
+            line, clock = shared.timeline(), shared.clock()
+            if line is None or clock is None:
+                text = "models are loading; the music begins in a moment"
+            else:
+                bar = line.bar_at(clock.t)
+                text = f"bar {bar + 1}, phrase {bar // line.bars_per_phrase + 1}, "
+                text += f"{line.bpm:.0f} BPM, gaps {clock.gap_frames} frames"
+            if sys.stderr.isatty():
+                print(f"\r  {text:<60}", end="", file=sys.stderr)
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def render(args: argparse.Namespace) -> int:

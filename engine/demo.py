@@ -20,11 +20,11 @@ from engine import demo_score
 from engine.chronicle import Chronicle
 from engine.gig.judge import find_clicks
 from engine.gig.night import Night, Song
+from engine.ledger import stage_figures
 from engine.mixer import linear
 from engine.offline import Offline, Rendered
 from engine.patch import Patch
 from engine.picture import draw
-from engine.shm import STAGES
 from engine.sound_check import audible_share, check
 from engine.soundfont import find_soundfont
 
@@ -42,7 +42,7 @@ class DemoResult:
     png: Path
     log: Path
     figures: dict[str, Any]
-    ledger: list[tuple[str, float, float]]  # stage, median and p99 microseconds a block
+    ledger: dict[str, dict[str, float]]  # of engine/ledger.py, by stage
 
 
 def render_demo(patch: Patch, folder: Path, progress: Callable[[float], None]) -> DemoResult:
@@ -79,7 +79,8 @@ def render_demo(patch: Patch, folder: Path, progress: Callable[[float], None]) -
         f"{figures['two_ai_share']:.0%} of the time"
     )
     draw(chronicle.picture("segue demo: what sounded when, and why", subtitle), png)
-    return DemoResult(wav, png, log, figures, _ledger(rendered))
+    costs = stage_figures(rendered.stages, rendered.block / rendered.rate * 1e6)
+    return DemoResult(wav, png, log, figures, costs)
 
 
 def _figures(main: np.ndarray, levels: dict[str, np.ndarray], rendered: Rendered) -> dict[str, Any]:
@@ -104,18 +105,9 @@ def _clicks(main: np.ndarray, played: list[np.ndarray], patch: Patch, rate: int)
     return len(find_clicks(added, "main", Night(rate=rate, start=0, songs=[song], main=added)))
 
 
-def _ledger(rendered: Rendered) -> list[tuple[str, float, float]]:
-    stages = rendered.stages / 1000.0
-    rows = [
-        (name, float(np.median(stages[:, i])), float(np.percentile(stages[:, i], 99)))
-        for i, name in enumerate(STAGES)
-    ]
-    total = stages.sum(axis=1)
-    return [*rows, ("forward", float(np.median(total)), float(np.percentile(total, 99)))]
-
-
-def live_result(patch: Patch, session: Path) -> DemoResult:
-    """After a live performance: its recording, cut to the piece, and its picture."""
+def live_result(patch: Patch, session: Path, costs: dict[str, dict[str, float]]) -> DemoResult:
+    """After a live performance: its recording, cut to the piece, and its picture. costs: of its
+    ledger, read before the shared folder went."""
     take = sorted(session.glob("take-*.wav"))
     log = session / "log.jsonl"
     if not take or not log.exists():
@@ -141,4 +133,4 @@ def live_result(patch: Patch, session: Path) -> DemoResult:
     played = [np.float32(g) * x[:, None] for g, x in zip(shares, levels.values(), strict=False)]
     clicks = _clicks(main, played, patch, rate)
     figures = {**sound.to_dict(), "gap_frames": gaps, "clicks": clicks}
-    return DemoResult(wav, png, log, figures, [])
+    return DemoResult(wav, png, log, figures, costs)

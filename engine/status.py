@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from engine import ledger
 from engine.patch import source_names
-from engine.shm import STAGES, Shared, running
-
-ROWS = 20_000  # of the ledger, at most: under a minute
+from engine.shm import Shared, running
 
 
 class StatusError(Exception):
@@ -35,7 +34,7 @@ def status_of(name: str | None) -> dict[str, Any]:
         "patch": shared.patch.name,
         "audio": _audio(shared),
         "processes": _processes(shared),
-        "ledger": _ledger(shared),
+        "ledger": ledger.figures(ledger.recent(shared), shared.patch.audio.rate),
         "levels": _levels(shared),
         "conductor": _conductor(folders[0] / "control.sock"),
     }
@@ -68,30 +67,6 @@ def _processes(shared: Shared) -> dict[str, float | None]:
     now = time.monotonic_ns()
     beats = {n: int(shared.heartbeats[i]) for i, n in enumerate(shared.names)}
     return {n: round(max(0, now - b) / 1e9, 3) if b else None for n, b in beats.items()}
-
-
-def _ledger(shared: Shared) -> dict[str, Any]:
-    count = int(shared.ledger_count[0])
-    if not count:
-        return {}
-    size = len(shared.ledger)
-    rows = shared.ledger[np.arange(max(0, count - min(ROWS, size)), count) % size]
-    period_us = float(rows["frames"][-1]) / shared.patch.audio.rate * 1e6
-    cpu = rows["cpu_ns"] / 1000.0
-    stages = {
-        stage: {
-            "p50": round(float(np.percentile(rows["stages"][:, i] / 1000.0, 50)), 1),
-            "p99": round(float(np.percentile(rows["stages"][:, i] / 1000.0, 99)), 1),
-        }
-        for i, stage in enumerate(STAGES)
-    }
-    return {
-        "period_us": round(period_us, 1),
-        "cpu_us": {f"p{q}": round(float(np.percentile(cpu, q)), 1) for q in (50, 99, 99.9)},
-        "worst_us": round(float(cpu.max()), 1),
-        "late": int((rows["late_us"] > 0).sum()),
-        "stages_us": stages,
-    }
 
 
 def _levels(shared: Shared) -> dict[str, float]:
@@ -132,7 +107,7 @@ def as_text(facts: dict[str, Any]) -> str:
     if facts["ledger"]:
         lines.append("ledger, microseconds a block")
         lines += [f"  {k:<16} {v}" for k, v in facts["ledger"].items() if k != "stages_us"]
-        lines += [f"    {k:<14} {v}" for k, v in facts["ledger"]["stages_us"].items()]
+        lines += ledger.as_lines(facts["ledger"]["stages_us"])
     conductor = facts["conductor"]
     if conductor is None:
         lines.append("conductor does not answer")
