@@ -247,7 +247,7 @@ def night_of(
         Song(
             name=song.plan.name,
             first=int(song.frames[0]),
-            last=song.end + round(song.at(song.plan.bars + 0.25) - song.end),
+            last=song.at(song.plan.bars + 0.25),
             beats=song.beats,
             tail=round(TAIL_S * plan.rate),
         )
@@ -271,7 +271,7 @@ def night_of(
 
 
 def _misses(left: NightPlayed, native: Recording) -> dict[str, int]:
-    """Cycles late by segue's own clock, by the native client's, and those that were only ours."""
+    """Cycles late or lost by segue's own count, by the native client's, and those only ours."""
     missed = native.missed()
     ours = [f for m in left.misses for f in m.frames]
     near = native.block
@@ -280,7 +280,6 @@ def _misses(left: NightPlayed, native: Recording) -> dict[str, int]:
         "segue": len(ours),
         "native": len(missed),
         "excess": len(alone),
-        "gap_frames": sum(m.gap_frames for m in left.misses),
         "cycles": sum(m.cycles for m in left.misses),
     }
 

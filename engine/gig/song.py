@@ -13,9 +13,9 @@ import numpy as np
 
 BEATS_PER_BAR = 4
 PHRASE_BARS = 4
-LEAD_S = 10.0  # from the first frame to the first song's count-in
-APPLAUSE_S = 15.0  # between two songs: one patch stops and the next one starts in it
-OUTRO_S = 12.0  # after the last note
+LEAD_S = 20.0  # from the first frame to the first song's count-in
+APPLAUSE_S = 24.0  # between two songs: one patch stops, the next one starts and loads its models
+OUTRO_S = 10.0  # after the last note
 TAIL_S = 4.0  # answers and textures may ring so long
 BARS_MIN = 16
 

@@ -66,18 +66,30 @@ def pids_of(module: str, folder: Path) -> list[int]:
 
 @dataclass
 class Missed:
-    """Segue's own misses. frames: of late cycles. gap_frames: never processed. cycles: in all."""
+    """Segue's own misses. frames: first frames of cycles that were late by its own clock, or never
+    processed. cycles: in all."""
 
     frames: list[int] = field(default_factory=list)
-    gap_frames: int = 0
     cycles: int = 0
+
+
+def missed_in(rows: np.ndarray) -> list[int]:
+    """First frames of the cycles missed, from rows of the ledger in order."""
+    late = rows["frame"][rows["late_us"] > 0].tolist()
+    ends = rows["frame"][:-1] + rows["frames"][:-1]
+    skipped = [
+        frame
+        for end, begin, n in zip(ends, rows["frame"][1:], rows["frames"][:-1], strict=True)
+        for frame in range(int(end), int(begin), int(n))
+    ]
+    return sorted({*late, *skipped})
 
 
 class Segue:
     """One `segue run`, in a process of its own."""
 
     def __init__(self, server: JackServer, patch: str, name: str, folder: Path) -> None:
-        self.name = name
+        self.name, self.folder = name, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / "stderr.txt"
         command = [sys.executable, "-m", "engine.cli", "run", str(PATCHES / f"{patch}.yaml")]
@@ -107,11 +119,10 @@ class Segue:
             return Missed()
         shared = Shared.open(folder)
         clock = shared.clock()
-        rows = shared.ledger[: min(int(shared.ledger_count[0]), len(shared.ledger))]
-        late = rows["frame"][rows["late_us"] > 0].tolist()
-        if clock is None:
-            return Missed()
-        return Missed(late, clock.gap_frames, clock.callbacks)
+        count, size = int(shared.ledger_count[0]), len(shared.ledger)
+        rows = shared.ledger[np.arange(max(0, count - size), count) % size]
+        np.save(self.folder / "ledger.npy", rows)
+        return Missed(missed_in(rows), 0 if clock is None else clock.callbacks)
 
     def kill_part(self, module: str) -> bool:
         """SIGKILL to one of its processes; False when there is none."""
