@@ -36,6 +36,7 @@ BACKOFF_MAX_S = 1.0
 HEALTHY_S = 10.0
 STOP_S = 2.0
 FADE_OUT_S = 0.5  # at most, for the audio process to fade out when it is told to stop
+FADE_STILL_S = 0.02  # no block for so long: it plays no more
 FINISHED = 5  # exit code of the demo's performers: the piece is over
 HOPELESS = 4  # exit code of a child that would fail again (a bad checkpoint): it said why
 log = logging.getLogger("segue.supervisor")
@@ -290,14 +291,19 @@ class Supervisor:
                     child.become(Life.STOPPED)
 
     def _cover_after_fade(self) -> None:
-        """JACK carries the dry inputs from the moment that the audio process has faded out."""
+        """JACK carries the dry inputs from the moment that the audio process has faded out, or has
+        stopped playing before."""
         end = time.monotonic() + FADE_OUT_S
-        while time.monotonic() < end:
+        moved, last = time.monotonic(), -1
+        while (now := time.monotonic()) < end and now - moved < FADE_STILL_S:
             state = self.shared.sections["state"].read()
-            if state is None or (
-                state[0]["fade"]["g1"] == 0.0 and state[0]["t"] >= state[0]["fade"]["f1"]
-            ):
+            if state is None:
                 break
+            fade, t = state[0]["fade"], int(state[0]["t"])
+            if fade["g1"] == 0.0 and t >= fade["f1"]:
+                break
+            if t != last:
+                moved, last = now, t
             time.sleep(0.001)
         self._cover()
 

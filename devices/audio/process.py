@@ -362,7 +362,8 @@ class AudioProcess:
         callback.stopping = True
         for _ in range(10):
             time.sleep(0.01)
-            if callback.engine.state[0]["fade"]["f1"] < callback.engine.state[0]["t"]:
+            state = callback.engine.state[0]
+            if state["fade"]["g1"] == 0 and state["fade"]["f1"] <= state["t"]:
                 break
         return 0
 
