@@ -161,7 +161,9 @@ class Conductor:
         )
 
     def observe(self, observation: np.void) -> None:
-        if self.clock is not None:
+        """Before a hand has said where the one is, the tracker hears tuning and applause: until
+        then the patch's tempo stands."""
+        if self.clock is not None and self.oriented:
             self.clock.observe(observation)
 
     # ---- hands
