@@ -261,6 +261,8 @@ class StemBook:
         for other in self.of(entry.role, _S.PLAYING, _S.RETIRING):
             if other.state is _S.PLAYING:
                 other.become(_S.RETIRING)
+            elif other.sent and other.stop_frame <= frame:
+                continue  # it ends before that: do not hold it longer
             self._stop(other, frame, CHANGE_FADE_FRAMES)
             other.sent = True
         entry.voice, entry.start_frame, entry.sent = voice, frame, True
