@@ -13,8 +13,8 @@ import numpy as np
 
 BEATS_PER_BAR = 4
 PHRASE_BARS = 4
-LEAD_S = 20.0  # from the first frame to the first song's count-in
-APPLAUSE_S = 24.0  # between two songs: one patch stops, the next one starts and loads its models
+LEAD = (0.05, 20.0, 36.0)  # share of the night, seconds at least and at most, before the first song
+APPLAUSE = (0.06, 24.0, 40.0)  # between two: one patch stops, the next starts and loads its models
 OUTRO_S = 10.0  # after the last note
 TAIL_S = 4.0  # answers and textures may ring so long
 BARS_MIN = 16
@@ -196,17 +196,18 @@ class Evening:
 
 def evening(minutes: float, rate: int) -> Evening:
     """Three songs, applause between them, in `minutes` (longer when they are too few)."""
-    share = (minutes * 60.0 - LEAD_S - 2 * APPLAUSE_S - OUTRO_S) / 3.0
+    lead, applause = (min(max(a * minutes * 60.0, b), c) for a, b, c in (LEAD, APPLAUSE))
+    share = (minutes * 60.0 - lead - 2 * applause - OUTRO_S) / 3.0
     plans = [
         follow_song(bars_for(share, 104.0)),
         wrong_tempo_song(bars_for(share, 116.0) + 1),
         ending_song(bars_for(share, 96.0)),
     ]
     songs = []
-    at = LEAD_S * rate
+    at = lead * rate
     for plan in plans:
         song = truth(plan, rate, at)
         songs.append(song)
-        at = song.end + APPLAUSE_S * rate
+        at = song.end + applause * rate
     length = max(round(minutes * 60.0 * rate), songs[-1].end + round(OUTRO_S * rate))
     return Evening(rate, length, songs)
