@@ -54,6 +54,8 @@ class PadSurface:
     def actions(self, conductor: Conductor) -> list[Act]:
         """What was pressed since the last call, as arguments of Conductor.act."""
         acts: list[Act] = []
+        if not self._state.roles:  # a new conductor: what was pressed meanwhile meant this page
+            self._state = self._page(conductor, self._shared.now())
         for record in self._shared.ring("presses").pop(64):
             if int(record["port"]) != self._port:
                 continue
