@@ -144,6 +144,8 @@ int64_t seg_stream_read(seg_ring *r, seg_stream *s, int channels, float *planes,
       s->epoch = a->epoch;
       s->fade = 0;
     }
+    if (s->fade == 0 || s->fade == 1 || !a) /* from wherever the sound is now */
+      for (int c = 0; c < 2; c++) s->hold[c] = s->last[c];
     if (a)
       s->fade = s->fade + STREAM_FADE < 1 ? s->fade + STREAM_FADE : 1;
     else {
@@ -151,8 +153,9 @@ int64_t seg_stream_read(seg_ring *r, seg_stream *s, int channels, float *planes,
       missing++;
     }
     for (int c = 0; c < channels; c++) {
-      double hold = c < 2 ? s->last[c] * STREAM_HOLD : 0;
+      double hold = c < 2 ? s->hold[c] * STREAM_HOLD : 0;
       if (fabs(hold) < 1e-9) hold = 0;
+      if (c < 2) s->hold[c] = hold;
       double x = a ? a->data[c * BLOCK + at] : 0;
       double y = s->fade == 1 ? x : x * s->fade + hold * (1 - s->fade);
       if (c < 2) s->last[c] = isfinite(y) ? y : hold; /* the guard stops and counts it */

@@ -54,7 +54,8 @@ typedef struct {
 } seg_limiter_state;
 
 typedef struct {
-  double last[2]; /* held while frames are missing, decays */
+  double last[2]; /* what left last */
+  double hold[2]; /* held while frames are missing and faded from when they are back; decays */
   double fade;    /* 0..1: how far the stream has come in */
   uint64_t missing;
   uint32_t epoch;

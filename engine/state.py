@@ -36,7 +36,14 @@ STEM = np.dtype(
 )
 LIMITER = np.dtype([("gain", "<f8"), ("active", "<u8")])
 STREAM = np.dtype(
-    [("last", "<f8", (2,)), ("fade", "<f8"), ("missing", "<u8"), ("epoch", "<u4"), ("pad", "<u4")]
+    [
+        ("last", "<f8", (2,)),
+        ("hold", "<f8", (2,)),
+        ("fade", "<f8"),
+        ("missing", "<u8"),
+        ("epoch", "<u4"),
+        ("pad", "<u4"),
+    ]
 )
 CV = np.dtype(
     [
