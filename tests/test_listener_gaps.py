@@ -1,0 +1,68 @@
+"""Risk: a missed cycle makes the tracker start anew, or puts its beats at the wrong frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.layout import OBSERVATION
+from engine.listener_host import BRIDGE_FRAMES, ListenerHost
+from engine.patch import Input, Output, Patch
+from engine.shm import Shared
+
+BLOCK = 128
+
+
+class Heard:
+    """An observer that keeps what it is given."""
+
+    hop = 512
+
+    def __init__(self) -> None:
+        self.hops: list[tuple[int, np.ndarray]] = []
+
+    def load(self, checkpoint: Path | None, rate: int, config: dict[str, Any]) -> None:
+        """Nothing to load."""
+
+    def observe(self, t: int, audio: np.ndarray) -> np.ndarray:
+        self.hops.append((t, audio.copy()))
+        return np.zeros(0, OBSERVATION)
+
+
+def listen(frames: list[int]) -> Heard:
+    """What is heard of blocks at these frames, each sample being its own frame."""
+    patch = Patch(
+        inputs={"drums": Input(channel=1, to={"main": 0.0})}, outputs={"main": Output((1, 2))}
+    )
+    shared, observer = Shared.private(patch), Heard()
+    host = ListenerHost(shared, observer)
+    ring = shared.ring("tap.listener")
+    for frame in frames:
+        record = np.zeros(1, ring.dtype)
+        record["frame"], record["count"] = frame, BLOCK
+        record["data"][0, 0, :BLOCK] = np.arange(frame, frame + BLOCK)
+        ring.push(record)
+        host.turn()
+    return observer
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.booleans(), min_size=20, max_size=36))
+def test_missed_cycles_are_silence_at_their_place(missed: list[bool]) -> None:
+    frames = [1024] + [1024 + (k + 1) * BLOCK for k, gone in enumerate(missed) if not gone]
+    heard = listen(frames)
+    assert [t for t, _ in heard.hops] == [1024 + k * 512 for k in range(len(heard.hops))]
+    assert len(heard.hops) == (frames[-1] + BLOCK - 1024) // 512
+    for t, audio in heard.hops:
+        there = np.isin(np.arange(t, t + 512) // BLOCK * BLOCK, frames)
+        assert np.array_equal(audio[0], np.where(there, np.arange(t, t + 512), 0.0))
+
+
+def test_a_long_gap_starts_anew() -> None:
+    later = 1024 + BLOCK + BRIDGE_FRAMES + 1
+    heard = listen([1024, *(later + k * BLOCK for k in range(4))])
+    assert [t for t, _ in heard.hops] == [later]
