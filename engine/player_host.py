@@ -128,13 +128,15 @@ class TextureHost:
 
     def _work(self) -> None:
         switch = self.shared.sections["switch"].read()
+        # The model's own delay is inside what it returned already.
+        ahead = self.player.latency - self.player.model_delay
         allowed = switch is not None and bool(switch[0]["generate"][self.index])
+        # What could only be late is left out, so that a stall is caught up with at once.
+        allowed = allowed and self.shared.now() < self._frame + ahead + self.player.block
         if allowed:
             assert switch is not None
             controls = switch[0]["controls"][self.index].astype(np.float32)
             texture = self.player.process(self._block, controls)
-            # The model's own delay is inside what it returned already.
-            ahead = self.player.latency - self.player.model_delay
             self.send(texture, self._frame + ahead)
         elif self._allowed:
             self.player.reset()
