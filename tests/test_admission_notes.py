@@ -157,7 +157,7 @@ PATCH = Patch(
 
 @cache
 def with_a_sampler() -> Stage:
-    """One for all examples: it takes a while to load, and starting from silence is not the point."""
+    """One for all examples: it takes a while to load."""
     return Stage(PATCH, SOUNDFONT)
 
 

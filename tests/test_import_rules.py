@@ -1,0 +1,118 @@
+"""Risk: a library or a layer creeps in where it must not be."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Where the parts are assembled, engine may import devices and models.
+ASSEMBLING = {
+    "engine/cli.py",
+    "engine/conductor_process.py",
+    "engine/doctor.py",
+    # the gig is a whole night: players, hands and sound servers around `segue run`
+    "engine/gig/hands.py",
+    "engine/gig/run.py",
+    "engine/gig/stage.py",
+}
+MODEL_LIBRARIES = {
+    "torch",
+    "notochord",
+    "aubio",
+    "x_transformers",
+    "pandas",
+    "librosa",
+    "tinysoundfont",
+}
+
+
+def imports(path: Path, top_level_only: bool = False) -> set[str]:
+    """Modules a file names in import statements; top level: what runs at import."""
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.Import):
+            found.update(a.name for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        inner = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if not (top_level_only and inner):
+            for child in ast.iter_child_nodes(node):
+                visit(child)
+
+    visit(tree)
+    return found
+
+
+def layer(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", sources("engine"), ids=name)
+def test_engine_knows_devices_and_models_only_where_it_is_assembled(path: Path) -> None:
+    known = {layer(m) for m in imports(path)} & {"devices", "models", "tests"}
+    assert not known or name(path) in ASSEMBLING, f"{name(path)} imports {known}"
+
+
+@pytest.mark.parametrize("path", sources("devices"), ids=name)
+def test_devices_know_no_model(path: Path) -> None:
+    assert not {layer(m) for m in imports(path)} & {"models", "tests"}
+
+
+@pytest.mark.parametrize("path", sources("models"), ids=name)
+def test_models_know_no_device(path: Path) -> None:
+    assert not {layer(m) for m in imports(path)} & {"devices", "tests"}
+
+
+ADAPTERS = [*(ROOT / "models").glob("*/__init__.py"), *(ROOT / "models").glob("*/adapter.py")]
+
+
+@pytest.mark.parametrize("path", ADAPTERS, ids=name)
+def test_adapters_import_no_model_library(path: Path) -> None:
+    assert not {layer(m) for m in imports(path, top_level_only=True)} & MODEL_LIBRARIES
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Top-level names in sys.modules of a fresh process."""
+    code = f"{statement}\nimport sys\nsys.stdout.write(' '.join(sys.modules))"
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    return {layer(m) for m in out.split()}
+
+
+def test_audio_process_loads_nothing_heavy() -> None:
+    loaded = loaded_after("import devices.audio.process")
+    heavy = MODEL_LIBRARIES - {"tinysoundfont"} | {"models", "scipy", "matplotlib", "rtmidi"}
+    assert not loaded & heavy
+    assert {"numpy", "tinysoundfont", "pedalboard"} <= loaded  # it does what it is there for
+
+
+@pytest.mark.parametrize(
+    "module", ["engine.supervisor", "engine.conductor_process", "devices.midi.process"]
+)
+def test_root_conductor_and_midi_load_no_model_library(module: str) -> None:
+    assert not loaded_after(f"import {module}") & (MODEL_LIBRARIES - {"tinysoundfont"})
+
+
+def test_every_adapter_loads_without_its_libraries() -> None:
+    names = [p.parent.name for p in (ROOT / "models").glob("*/adapter.py")]
+    assert len(names) >= 5
+    statement = ";".join(f"import models.{n}.adapter" for n in names)
+    assert not loaded_after(statement) & {"torch", "aubio", "notochord", "x_transformers"}
