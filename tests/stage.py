@@ -33,7 +33,7 @@ from engine.shm import AudioPhase, Shared, running
 
 BLOCK = 128
 RATE = 48_000
-SECONDS = 45.0  # to wait for anything; a stalled machine takes its time
+SECONDS = 120.0  # to wait for anything; a stalled machine takes its time
 MUSIC = Path("/usr/share/games/wesnoth/1.16/data/core/music/transience.ogg")
 OUTPUTS = 8
 MAIN, CUE, ANSWERS, TEXTURE = slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)
@@ -56,7 +56,6 @@ players:
   mist: {{model: rave, listens: line, to: {{monitor2: 0}}}}
 roles:
   drums: {{maker: rules, bars: 1, to: {{cue: 0}}}}
-  bass: {{maker: orpheus, bars: 1, program: 33, to: {{reverb: -90}}}}
 outputs:
   main: {{channels: [1, 2]}}
   cue: {{channels: [3, 4], limit: false}}
@@ -314,3 +313,13 @@ def runs(mask: np.ndarray) -> list[tuple[int, int]]:
     """(first, frames) of every stretch of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return [(int(a), int(b - a)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def first_run(equal: np.ndarray, length: int) -> int | None:
+    """Where the first stretch of True of at least `length` begins."""
+    return next((first for first, frames in runs(equal) if frames >= length), None)
+
+
+def wrong(equal: np.ndarray, free: np.ndarray, first: int) -> list[tuple[int, int]]:
+    """(frame, frames) of every stretch that is not equal and that somebody answers for."""
+    return [(first + at, frames) for at, frames in runs(~equal & free)]
