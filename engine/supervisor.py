@@ -219,6 +219,8 @@ class Supervisor:
     def _start(self, child: Child, now: float) -> None:
         child.become(Life.STARTING)
         child.started = now
+        # A predecessor that was loading has promised silence into the future: that was its own.
+        self.shared.heartbeats[self.shared.names.index(child.part.name)] = 0
         child.restarts += 1
         bells = tuple(self.shared.meta["bells"].values())
         folder = str(self.shared.folder)

@@ -1,0 +1,269 @@
+"""Risk: a child that dies, hangs or cannot start is left so, started too often, or not reaped."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from engine import shm
+from engine import supervisor as supervisor_module
+from engine.patch import Output, Patch
+from engine.roster import Part
+from engine.shm import Shared
+from engine.supervisor import (
+    BACKOFF_FIRST_S,
+    BACKOFF_MAX_S,
+    FINISHED,
+    HEALTHY_S,
+    HOPELESS,
+    LIFE_STEPS,
+    Child,
+    Life,
+    Supervisor,
+)
+
+PATCH = Patch(outputs={"main": Output((1, 2))})
+DEADLINE_S = 20.0
+# A part that does as the file named after it says; beside it the ways a part may go.
+FAKE = """
+import os, sys, time
+folder, code = sys.argv[1], sys.argv[2]
+if code == "waits":
+    time.sleep(600)
+sys.exit(int(code))
+"""
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(shm, "SHM_ROOT", tmp_path)
+    (tmp_path / "fake_part.py").write_text(FAKE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    made = Stage(tmp_path)
+    yield made
+    for child in made.supervisor.children:
+        made.supervisor._kill(child)
+
+
+class Stage:
+    """A supervisor whose clock is `now`. Heartbeats are given by beat(); only a child's end is
+    waited for in wall time, with a deadline."""
+
+    def __init__(self, folder: Path) -> None:
+        self.supervisor = Supervisor(PATCH)
+        self.supervisor.shared = Shared.create(folder / "performance", PATCH)
+        self.now = time.monotonic()
+
+    def children(self, **codes: str) -> list[Child]:
+        """name -> exit code, or waits. The first stands where the audio process stands."""
+        parts = [
+            Part(name, "fake_part", (code,), silent_s=1.0, load_s=5.0)
+            for name, code in codes.items()
+        ]
+        self.supervisor.children = [Child(part) for part in parts]
+        return self.supervisor.children
+
+    def tick(self, after: float = 0.01) -> None:
+        self.now += after
+        self.supervisor.tick(self.now)
+
+    def beat(self, child: Child) -> None:
+        shared = self.supervisor.shared
+        shared.heartbeats[shared.names.index(child.part.name)] = int(self.now * 1e9)
+
+    def ended(self, child: Child) -> None:
+        """Wait until the child's process has ended; nothing has looked at it yet."""
+        assert child.process is not None
+        self.until(lambda: os.waitid(os.P_PID, child.process.pid, END) is not None)
+
+    @staticmethod
+    def until(done: Callable[[], bool]) -> None:
+        end = time.monotonic() + DEADLINE_S
+        while not done():
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+
+END = os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+
+def pid(child: Child) -> int:
+    assert child.process is not None
+    return child.process.pid
+
+
+def gone(number: int) -> bool:
+    """Ended and reaped: no zombie."""
+    return not Path(f"/proc/{number}").exists()
+
+
+def test_steps_of_a_life() -> None:
+    assert set(LIFE_STEPS) == set(Life)
+    assert not LIFE_STEPS[Life.STOPPED]
+    child = Child(Part("pool", "x"))
+    assert child.life is Life.BACKOFF
+    for step in (Life.STARTING, Life.RUNNING, Life.BACKOFF, Life.STARTING, Life.STOPPED):
+        child.become(step)
+    with pytest.raises(AssertionError, match="pool"):
+        child.become(Life.STARTING)
+
+
+def test_starts_and_runs_once_it_beats(stage: Stage) -> None:
+    audio, pool = stage.children(audio="waits", pool="waits")
+    stage.tick()
+    assert audio.life is pool.life is Life.STARTING
+    stage.now += 0.1
+    stage.beat(pool)
+    stage.tick()
+    assert (audio.life, pool.life) == (Life.STARTING, Life.RUNNING)
+    assert pool.restarts == 0
+
+
+def test_dead_child_is_reaped_and_started_again_at_once_then_ever_more_slowly(
+    stage: Stage,
+) -> None:
+    audio, pool = stage.children(audio="waits", pool="1")
+    waits = []
+    stage.tick()
+    for _ in range(12):
+        before = pid(pool)
+        stage.ended(pool)
+        stage.tick()
+        assert gone(before)
+        died = stage.now
+        while pool.process is None:
+            assert pool.life is Life.BACKOFF
+            stage.beat(audio)
+            stage.tick()
+        waits.append(stage.now - died)
+    assert waits[0] == 0.0
+    assert waits[1] == pytest.approx(BACKOFF_FIRST_S * 1.5, abs=0.02)
+    assert all(b >= a - 0.02 for a, b in pairwise(waits))
+    assert max(waits) <= BACKOFF_MAX_S + 0.02
+    assert waits[-1] == pytest.approx(BACKOFF_MAX_S, abs=0.02)
+    assert pool.restarts == 12
+    assert audio.restarts == 0  # others are left alone
+
+
+def test_one_that_ran_well_for_a_while_begins_anew_with_patience(stage: Stage) -> None:
+    _, pool = stage.children(audio="waits", pool="waits")
+    stage.tick()
+    pool.backoff = BACKOFF_MAX_S
+    for _ in range(30):
+        stage.now += HEALTHY_S / 20
+        stage.beat(pool)
+        stage.tick()
+    assert pool.backoff == BACKOFF_FIRST_S
+
+
+def test_hopeless_child_stays_off_and_the_others_play_on(stage: Stage) -> None:
+    audio, pool = stage.children(audio="waits", pool=str(HOPELESS))
+    stage.tick()
+    before = pid(pool)
+    stage.ended(pool)
+    for _ in range(50):
+        stage.tick(0.5)
+        stage.beat(audio)
+    assert pool.life is Life.STOPPED
+    assert gone(before)
+    assert pool.process is None
+    assert audio.life is Life.RUNNING
+    assert not stage.supervisor._stop
+
+
+def test_finished_performers_end_the_performance(stage: Stage) -> None:
+    _, performer = stage.children(audio="waits", performer=str(FINISHED))
+    stage.tick()
+    stage.ended(performer)
+    stage.tick()
+    assert performer.life is Life.STOPPED
+    assert stage.supervisor._stop
+
+
+def test_hung_child_is_killed_by_its_heartbeat(stage: Stage) -> None:
+    _, pool = stage.children(audio="waits", pool="waits")
+    stage.tick()
+    stage.now += 0.1
+    stage.beat(pool)
+    stage.tick()
+    before = pid(pool)
+    stage.tick(0.9)
+    assert pid(pool) == before
+    stage.tick(0.2)
+    assert gone(before)
+    assert pid(pool) != before
+    assert pool.life is Life.STARTING
+
+
+def test_child_that_never_beats_is_killed_after_its_load_time(stage: Stage) -> None:
+    _, pool = stage.children(audio="waits", pool="waits")
+    stage.tick()
+    before = pid(pool)
+    stage.tick(4.9)
+    assert pid(pool) == before
+    stage.tick(0.2)
+    assert pid(pool) != before
+
+
+def test_a_predecessors_promise_to_be_busy_does_not_cover_its_successor(stage: Stage) -> None:
+    _, pool = stage.children(audio="waits", pool="waits")
+    stage.tick()
+    shared = stage.supervisor.shared
+    shared.heartbeats[shared.names.index("pool")] = int((stage.now + 60.0) * 1e9)  # loading
+    stage.tick()
+    before = pid(pool)
+    pool.process.kill()  # type: ignore[union-attr]
+    stage.ended(pool)
+    stage.tick()
+    after = pid(pool)
+    assert after != before
+    stage.tick(5.2)  # the successor never beats
+    assert pid(pool) != after
+
+
+class Bypass:
+    """Records what the supervisor asks of JACK."""
+
+    facts: Path | None = None
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def close_gap(self) -> bool:
+        self.calls.append("close")
+        return True
+
+    def release(self) -> None:
+        self.calls.append("release")
+
+    def tend(self) -> None:
+        pass
+
+
+def test_dry_sound_is_covered_before_the_audio_process_is_started_again(stage: Stage) -> None:
+    bypass = Bypass()
+    stage.supervisor.bypass = bypass
+    audio, pool = stage.children(audio="3", pool="1")
+    stage.tick()
+    stage.ended(audio)
+    stage.ended(pool)
+    stage.tick()
+    assert bypass.calls == ["close"]
+    assert stage.supervisor.shared.bypass[0] == 1
+    assert audio.restarts == 1
+
+
+def test_end_stops_everybody_and_reaps(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "STOP_S", 0.5)
+    children = stage.children(audio="waits", pool="waits", recorder="waits")
+    stage.tick()
+    numbers = [pid(c) for c in children]
+    stage.supervisor._end()
+    assert all(gone(n) for n in numbers)
+    assert all(c.life is Life.STOPPED for c in children)
