@@ -375,14 +375,6 @@ void seg_cv_render(seg_cv *cv, int64_t t, int n, double scale, double offset, fl
 
 /* ---- the desk ---- */
 
-/* Which rings have something in them: a bit each. */
-uint32_t seg_waiting(seg_ring *const *rings, int count) {
-  uint32_t mask = 0;
-  for (int i = 0; i < count; i++)
-    if (seg_ring_count(rings[i])) mask |= 1u << i;
-  return mask;
-}
-
 static float *source_row(const seg_desk *d, int source) {
   return d->sources + 2 * source * d->stride;
 }

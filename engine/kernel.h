@@ -159,7 +159,6 @@ typedef struct {
 int64_t seg_desk_inputs(seg_desk *desk, const float *in, int channels, int64_t t, int n);
 int64_t seg_desk_mix(seg_desk *desk, int64_t t, int n);
 int64_t seg_desk_out(seg_desk *desk, float *out, int channels, int64_t t, int n);
-uint32_t seg_waiting(seg_ring *const *rings, int count);
 
 void seg_publish(uint64_t *sequence, void *dst, const void *src, uint64_t size);
 int seg_observe(const uint64_t *sequence, const void *src, void *dst, uint64_t size);
