@@ -32,7 +32,7 @@ def read_audio(path: Path, rate: int) -> np.ndarray:
                 raise AudioFileError(f"{path}: longer than {SECONDS_MAX / 3600:g} hours")
             audio = file.read(dtype="float32", always_2d=True)
             found = file.samplerate
-    except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
+    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
         raise AudioFileError(
             f"{path}: not a sound file that can be read ({error}); expected WAV, FLAC, OGG or AIFF"
         ) from error
