@@ -38,6 +38,7 @@ class Control:
         self._reports_ring = performance.shared.ring("reports")
         self._reports: list[Report] = []
         self._panic = performance.state["panic"]
+        self.steered = False  # something was obeyed that no snapshot holds yet; its taker resets it
         self._waiting: list[tuple] = []  # GAIN commands for a later frame
         self._generated = [
             is_generated(performance.patch, f"voice.{v}") for v in performance.patch.voices
@@ -73,9 +74,11 @@ class Control:
         """Take what waits; returns note-offs that follow from it."""
         due: list[Due] = []
         if lib.seg_ring_count(self._safe.pointer):
+            self.steered = True
             for kind, value in self._safe.pop(16).tolist():
                 self.safe(kind, value, t, due)
         if lib.seg_ring_count(self._commands.pointer):
+            self.steered = True
             for command in self._commands.pop(COMMANDS_A_BLOCK).tolist():
                 self._obey(command, t, n, due)
         if self._waiting:

@@ -195,7 +195,9 @@ class Callback:
             state["dry"][0],
         )
         self._publish_clock()
-        if self._blocks % SNAPSHOT_BLOCKS == 0:
+        control = self.engine.control
+        if self._blocks % SNAPSHOT_BLOCKS == 0 or control.steered:
+            control.steered = False
             self._publish_state()
         if self._blocks % 8 == 0:
             mixer, levels = self.engine.mixer, self._levels
