@@ -35,6 +35,7 @@ BACKOFF_FACTOR = 1.5
 BACKOFF_MAX_S = 1.0
 HEALTHY_S = 10.0
 STOP_S = 2.0
+HEAD_START_S = 2.0  # at most, for the audio process: sound first, all others join
 FADE_OUT_S = 0.5  # at most, for the audio process to fade out when it is told to stop
 FADE_STILL_S = 0.02  # no block for so long: it plays no more
 FINISHED = 5  # exit code of the demo's performers: the piece is over
@@ -138,6 +139,8 @@ class Supervisor:
                 self.bypass.tend()
                 self._cover()
             self.children = [Child(part) for part in roster(self.patch, self.performing)]
+            for child in self.children[1:]:
+                child.retry_at = time.monotonic() + HEAD_START_S
             end = None if self.seconds is None else time.monotonic() + self.seconds
             beside = self.beside(self.shared) if self.beside else contextlib.nullcontext()
             with beside:
@@ -254,6 +257,9 @@ class Supervisor:
             self._callbacks, self._moved = clock.callbacks, now
             if not self._ready:
                 self._ready = True
+                for child in self.children[1:]:
+                    if child.process is None:
+                        child.retry_at = now
                 self._notify("READY=1")
             self._notify("WATCHDOG=1")
         elif now - self._moved > STALL_S:
