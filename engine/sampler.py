@@ -8,6 +8,7 @@ render() is real-time safe: voices are allocated at load.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class SampledVoice:
         self._font.set_max_voices(POLYPHONY)
         if voice.bank:
             self._font.channel_set_bank(0, voice.bank)
-        self._font.channel_set_preset_number(0, voice.program, voice.drums)
+        self._set_program(voice.program, voice.drums)
         self._stereo = np.zeros(2 * MAX_FRAMES, np.float32)
         self._bytes = memoryview(self._stereo.view(np.uint8).data)
         self._source = pointer(self._stereo)
@@ -58,6 +59,11 @@ class SampledVoice:
         """Cut everything at once (behind a fade)."""
         self._font.channel_sounds_off(0)
 
+    def _set_program(self, program: int, drums: bool) -> None:
+        """The one before stays where the SoundFont has no such preset (tinysoundfont raises)."""
+        with contextlib.suppress(RuntimeError):
+            self._font.channel_set_preset_number(0, program, drums)
+
     def _apply(self, event: VoiceEvent) -> None:
         _, kind, key, velocity, value = event
         if kind == NoteKind.ON:
@@ -69,7 +75,7 @@ class SampledVoice:
         elif kind == NoteKind.BEND:
             self._font.channel_set_pitch_wheel(0, value)
         elif kind == NoteKind.PROGRAM:
-            self._font.channel_set_preset_number(0, value, False)
+            self._set_program(value, False)
 
     def render(
         self, t: int, n: int, events: Sequence[VoiceEvent], left: object, right: object
