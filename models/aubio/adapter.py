@@ -32,6 +32,9 @@ LEVEL_WINDOW_S = 0.5
 FLOOR = 1e-5
 AUBIO_SILENCE_DB = -140.0
 ONSET_DELAY_HOPS = 3.7  # aubio's own 4.3 puts onsets 5 to 11 ms early here
+# After half a minute of applause aubio may keep confidence 0 for a whole song, while a new one is
+# sure within six seconds (measured): then it is begun anew.
+UNSURE_S = 8.0
 LOUDEST = 8.0  # linear; what exceeds it is a fault, not music
 
 
@@ -88,14 +91,19 @@ class AubioListener:
     def _begin(self, frame: int, inputs: int) -> None:
         import aubio
 
-        self._start = frame
-        self._tempo = aubio.tempo("default", WINDOW * self._scale, self.hop, self._rate)
-        self._tempo.set_silence(AUBIO_SILENCE_DB)
+        self._begin_tempo(frame)
         self._sounded = -math.inf
         self._inputs = [
             _Input(aubio, self._rate, self.hop, self._scale, self._silence, frame)
             for _ in range(inputs)
         ]
+
+    def _begin_tempo(self, frame: int) -> None:
+        import aubio
+
+        self._start = self._sure = frame
+        self._tempo = aubio.tempo("default", WINDOW * self._scale, self.hop, self._rate)
+        self._tempo.set_silence(AUBIO_SILENCE_DB)
 
     def _beat(self, mix: np.ndarray) -> tuple[int, float, float, int] | None:
         if _rms(mix) >= self._silence:
@@ -107,6 +115,10 @@ class AubioListener:
         at = self._start + int(self._tempo.get_last())
         confidence = max(0.0, float(self._tempo.get_confidence()))  # 0 to about 5
         bpm = float(self._tempo.get_bpm())
+        if confidence > 0.0:
+            self._sure = self._next
+        elif self._next - self._sure > UNSURE_S * self._rate:
+            self._begin_tempo(self._next)
         return at, bpm, confidence / (1.0 + confidence), ObservationKind.BEAT
 
 
