@@ -10,13 +10,13 @@ import ctypes.util
 import json
 import os
 import re
-import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cffi
 
+from devices.audio.jack_clock import JackClock
 from engine.patch import Patch
 from engine.performance import ChannelMap
 
@@ -76,11 +76,11 @@ def _candidates(sd: Any, want_jack: bool) -> list[tuple[int, dict[str, Any], str
     return found
 
 
-def choose(sd: Any, patch: Patch, want_jack: bool) -> Found:
+def choose(sd: Any, patch: Patch, jack: JackClock | None) -> Found:
     """The device of the patch: the pattern's first match, else the host's default output.
 
     Raises NoDeviceError."""
-    candidates = _candidates(sd, want_jack)
+    candidates = _candidates(sd, want_jack=jack is not None)
     pattern = re.compile(patch.audio.device) if patch.audio.device else None
     if pattern is not None:
         matching = [c for c in candidates if pattern.search(f"{c[2]}: {c[1]['name']}")]
@@ -92,7 +92,7 @@ def choose(sd: Any, patch: Patch, want_jack: bool) -> Found:
         names = ", ".join(f"{c[2]}: {c[1]['name']}" for c in candidates) or "none at all"
         raise NoDeviceError(f"audio.device {patch.audio.device!r} matches nothing; found {names}")
     index, device, host = matching[0]
-    ports_in, ports_out = _port_names(device["name"]) if "JACK" in host else ([], [])
+    ports_in, ports_out = jack.ports(str(device["name"])) if jack is not None else ([], [])
     channels, missing = map_channels(
         patch,
         int(device["max_input_channels"]),
@@ -109,25 +109,6 @@ def choose(sd: Any, patch: Patch, want_jack: bool) -> Found:
         [name.split()[0] for name in ports_in],
         [name.split()[0] for name in ports_out],
     )
-
-
-def _port_names(client: str) -> tuple[list[str], list[str]]:
-    """Port names with their aliases, in channel order: (captures, playbacks)."""
-    listing = subprocess.run(
-        ["jack_lsp", "-A", "-p"], capture_output=True, text=True, timeout=3, check=False
-    )
-    captures: list[str] = []
-    playbacks: list[str] = []
-    name = ""
-    for line in listing.stdout.splitlines():
-        if not line.startswith(("\t", " ")):
-            name = line.strip()
-        elif "properties:" in line:
-            if name.startswith(f"{client}:"):
-                (captures if "output" in line else playbacks).append(name)
-        else:
-            name += " " + line.strip()
-    return captures, playbacks
 
 
 def _channel(wanted: int | str | None, count: int, names: list[str]) -> int | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+import re
 from typing import Any
 
 import cffi
@@ -25,10 +26,18 @@ _ffi.cdef(
     uint32_t jack_last_frame_time(const jack_client_t *client);
     uint32_t jack_get_sample_rate(jack_client_t *client);
     uint32_t jack_get_buffer_size(jack_client_t *client);
+    const char **jack_get_ports(jack_client_t *client, const char *names, const char *types,
+                                unsigned long flags);
+    jack_port_t *jack_port_by_name(jack_client_t *client, const char *name);
+    int jack_port_get_aliases(const jack_port_t *port, char *const aliases[]);
+    int jack_port_name_size(void);
+    void jack_free(void *memory);
     """
 )
 NO_START_SERVER = 0x01
 SERVER_NAME = 0x04
+PORT_IS_INPUT, PORT_IS_OUTPUT = 0x1, 0x2
+AUDIO_TYPE = b"32 bit float mono audio"
 
 
 def _library() -> Any:
@@ -62,6 +71,29 @@ class JackClock:
             self._high += 1 << 32  # the server's counter has 32 bits: a day at 48 kHz
         self._last = frame
         return self._high + frame
+
+    def ports(self, client: str) -> tuple[list[str], list[str]]:
+        """Audio ports of another client, in channel order: (captures, playbacks), each "name alias
+        alias". Not real-time safe."""
+        return self._ports(client, PORT_IS_OUTPUT), self._ports(client, PORT_IS_INPUT)
+
+    def _ports(self, client: str, flags: int) -> list[str]:
+        lib = self._lib
+        pattern = f"^{re.escape(client)}:".encode()
+        names = lib.jack_get_ports(self._client, pattern, AUDIO_TYPE, flags)
+        found: list[str] = []
+        if names == _ffi.NULL:
+            return found
+        size = int(lib.jack_port_name_size())
+        buffers = [_ffi.new("char[]", size) for _ in range(2)]
+        aliases = _ffi.new("char *[]", buffers)
+        while names[len(found)] != _ffi.NULL:
+            name = names[len(found)]
+            count = lib.jack_port_get_aliases(lib.jack_port_by_name(self._client, name), aliases)
+            texts = [name, *buffers[:count]]
+            found.append(" ".join(_ffi.string(t).decode(errors="replace") for t in texts))
+        lib.jack_free(names)
+        return found
 
     def close(self) -> None:
         self._lib.jack_client_close(self._client)

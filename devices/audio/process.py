@@ -305,7 +305,7 @@ class AudioProcess:
                     name_client()
                     import sounddevice as sd
 
-                    found = choose(sd, shared.patch, want_jack=jack is not None)
+                    found = choose(sd, shared.patch, jack)
                     host.write_text("jack" if jack else "other")
                     for line in found.missing:
                         log.warning("missing: %s", line)
