@@ -64,8 +64,11 @@ def test_the_next_run_takes_over_what_the_last_one_left(server: JackServer) -> N
         following.tend()
         assert following.close_gap()  # made already: as good as made now
         assert connected(server) == wanted
+        last.close()
+        assert connected(server) == wanted
         following.release()
         assert connected(server) == set()
+        following.close()
 
 
 def test_a_device_that_is_not_there_connects_nothing(server: JackServer) -> None:
@@ -73,3 +76,4 @@ def test_a_device_that_is_not_there_connects_nothing(server: JackServer) -> None
     bypass.tend()
     assert not bypass.close_gap()
     assert connected(server) == set()
+    bypass.close()

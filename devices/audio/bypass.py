@@ -50,6 +50,8 @@ class JackBypass:
     def tend(self) -> None:
         """Open or reopen our JACK client; connect inputs whose dry path is JACK's own."""
         if self._dead:
+            # libjack frees what belonged to a dead server itself: closing it again is a crash
+            self._client._ptr = jack._ffi.NULL
             self._client, self._dead, self._made = None, False, []
         if self._client is None:
             with contextlib.suppress(jack.JackOpenError):
@@ -58,6 +60,12 @@ class JackBypass:
         if self._client is not None:
             for pair in self.pairs("jack"):
                 self._connect(pair)
+
+    def close(self) -> None:
+        """Leave the server; what was connected stays connected."""
+        if self._client is not None and not self._dead:
+            self._client.close()
+            self._client = None
 
     def _gone(self, *_: object) -> None:
         self._dead = True
