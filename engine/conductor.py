@@ -149,6 +149,7 @@ class Conductor:
         elif kind == ReportKind.PANIC:
             self.wanted.clear()
             self.book.panic(frame)
+            self.let_in = False  # what made somebody panic comes back by a hand only
         self.news.append(
             {
                 "event": ReportKind(kind).name.lower(),

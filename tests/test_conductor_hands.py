@@ -3,6 +3,7 @@ when the conductor or the pool dies."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -424,3 +425,15 @@ def test_dry_keeps_wanted_roles_out_until_it_is_over() -> None:
     desk.say(ReportKind.DRY, slot=0)
     desk.run(2.5)
     assert len(desk.plays()) == 1
+
+
+def test_after_a_panic_an_armed_patch_waits_for_a_hand() -> None:
+    conductor = Conductor(dataclasses.replace(PATCH, armed=True), 16, 1 << 20)
+    conductor.begin(0, 48000.0)
+    assert conductor.let_in
+    report = np.zeros(1, REPORT)
+    report["kind"], report["frame"] = ReportKind.PANIC, 4800
+    conductor.report(report[0])
+    assert not conductor.let_in
+    conductor.advance(9600)
+    assert conductor.act("let_in", 9600) == "let in"
