@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from engine.bench.jackd import JackError, JackServer, need_tool
+from engine.bench.jackd import JackError, JackServer, dead_places, need_tool
 
 pytestmark = pytest.mark.jack
 
@@ -69,3 +70,14 @@ def test_what_is_missing_is_named() -> None:
             server.wait_ports("system:capture_1", "ghost:out_1", seconds=0.0)
         with pytest.raises(JackError, match="runs already"):
             server.start()
+
+
+def test_dead_servers_of_ours_are_found_in_the_registry_and_others_left_alone() -> None:
+    def entry(pid: int, name: str) -> bytes:
+        return pid.to_bytes(4, sys.byteorder) + f"jack-0:{name}:".encode().ljust(256, b"\0")
+
+    alive = os.getpid()
+    registry = b"".join(
+        [entry(2**22 + 1, "segue-1-1"), entry(alive, "segue-2-1"), entry(2**22 + 2, "default")]
+    )
+    assert dead_places(registry) == ["segue-1-1"]

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import weakref
@@ -49,6 +51,31 @@ def wait_until(true: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(POLL_SECONDS)
     return True
+
+
+REGISTRY = Path("/dev/shm/jack-shm-registry")
+
+
+def dead_places(registry: bytes) -> list[str]:
+    """Names of our own servers that hold one of JACK's eight places on this machine though their
+    process is gone. registry: JACK's file; a process id (4 bytes) stands before each name."""
+    names = []
+    for match in re.finditer(rb"jack-\d+:(segue-\d+-\d+):", registry):
+        pid = int.from_bytes(registry[match.start() - 4 : match.start()], sys.byteorder)
+        if not Path(f"/proc/{pid}").exists():
+            names.append(match[1].decode())
+    return names
+
+
+def free_dead_places() -> bool:
+    """End dead servers of ours in peace, by starting each name once more; whether there were any.
+    A run that was killed leaves them, and with eight of them no server starts any more."""
+    names = dead_places(REGISTRY.read_bytes()) if REGISTRY.exists() else []
+    for name in names:
+        server = JackServer(name=name)
+        server._launch()
+        server._end()
+    return bool(names)
 
 
 class JackServer:
@@ -100,7 +127,7 @@ class JackServer:
         """Start and wait until clients are served. Raises JackError after 10 s."""
         if self.running:
             raise JackError(f"JACK server {self.name} runs already")
-        if not self._launch():
+        if not self._launch() and not (free_dead_places() and self._launch()):
             tail = self.log_tail()
             self.stop()
             raise JackError(f"JACK server {self.name} did not start; {tail}")

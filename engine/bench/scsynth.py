@@ -137,6 +137,7 @@ class Scsynth:
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(START_SECONDS)
         self.process: subprocess.Popen[bytes] | None = None
+        self._port = 0
 
     @property
     def pid(self) -> int:
@@ -161,6 +162,7 @@ class Scsynth:
             stderr=subprocess.DEVNULL,
             env=environment,
         )
+        self._port = port
         self._socket.connect(("127.0.0.1", port))
         try:
             self._server.wait_ports("scsynth:in_1", f"scsynth:out_{OUTPUTS}")
@@ -251,6 +253,8 @@ class Scsynth:
                 self.process.kill()
                 self.process.wait()
             self.process = None
+            # scsynth makes it and never removes it: eight megabytes of memory.
+            Path(f"/dev/shm/SuperColliderServer_{self._port}").unlink(missing_ok=True)
         self._socket.close()
 
     def __enter__(self) -> Scsynth:
