@@ -151,6 +151,7 @@ class StandardLoad:
         rng = np.random.default_rng(2)
         sent = shared.now()
         struck = measured = 0.0
+        voice = 0
         while not self._stop.is_set():
             until = shared.now() + round(LEAD_S * RATE)
             while sent < until:
@@ -161,9 +162,9 @@ class StandardLoad:
                     shared.ring(f"texture.{name}").push(record)
                 sent += BLOCK_FRAMES
             now = time.monotonic()
-            if now - struck > STRIKE_S:
-                self._strike(shared)
-                struck = now
+            if now - struck > STRIKE_S / NOTES:
+                self._strike(shared, voice)
+                struck, voice = now, (voice + 1) % NOTES
             if now - measured > 5.0:
                 self._memory.append(self._measure())
                 measured = now
@@ -171,14 +172,13 @@ class StandardLoad:
                 shared.ring(ring).clear()
             self._stop.wait(TURN_S)
 
-    def _strike(self, shared: Shared) -> None:
-        """Sixteen keys, released and struck again."""
-        notes = np.zeros(2 * NOTES, NOTE)
+    def _strike(self, shared: Shared, voice: int) -> None:
+        """One of the sixteen keys, released and struck again; in turn, so that all sound always."""
+        notes = np.zeros(2, NOTE)
         notes["frame"] = shared.now()
         notes["epoch"] = shared.ring("midi_notes").epoch
-        notes["kind"][NOTES:] = NoteKind.ON
-        notes["kind"][:NOTES] = NoteKind.OFF
-        notes["key"] = np.tile(40 + 2 * np.arange(NOTES), 2)
+        notes["kind"] = [NoteKind.OFF, NoteKind.ON]
+        notes["key"] = 40 + 2 * voice
         notes["velocity"] = 80
         shared.ring("midi_notes").push(notes)
 
