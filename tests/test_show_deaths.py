@@ -171,18 +171,6 @@ def kill_all_but_audio(stage: Stage) -> dict[str, Killed]:
 def test_every_part_but_audio_dies_and_the_sound_goes_on(
     server: JackServer, tmp_path: Path
 ) -> None:
-    """A shared machine stalls for whole cycles that nobody can log, so one spoilt performance is
-    played again; all of it must hold in one of the two."""
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-    try:
-        play_through_the_deaths(server, tmp_path / "first")
-    except AssertionError:
-        log.exception("spoilt; once more")
-        play_through_the_deaths(server, tmp_path / "second")
-
-
-def play_through_the_deaths(server: JackServer, tmp_path: Path) -> None:
     play = music(10)
     keys = keyboard(server)
     try:
