@@ -16,7 +16,8 @@ from engine.patch import Clock, Output, Patch, Role
 from engine.performance import LivePerformance, plain_map
 from engine.shm import Shared
 from engine.stem import STEM_STEPS, StemState
-from engine.stem_book import FAILED_KEPT, LOST_S, StemBook
+from engine.stem_book import LOST_S, StemBook
+from engine.stem_shelf import FAILED_KEPT
 from engine.timeline import Boundary
 
 RATE = 8000

@@ -1,0 +1,61 @@
+"""What the conductor's book of stems tells the audio process: play in this voice from this frame,
+stop at that one. Pure; see engine/stem_book.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.layout import COMMAND, MAX_STEMS, CommandKind
+from engine.mixer import linear
+from engine.stem_entry import StemEntry
+from engine.stem_shelf import StemShelf
+
+CHANGE_FADE_FRAMES = 240
+STOP_FADE_FRAMES = 960
+
+
+@dataclass
+class StemOrders(StemShelf):
+    """voice: a slot of the audio process, of which there are MAX_STEMS."""
+
+    def _play(self, entry: StemEntry) -> None:
+        roles = list(self.patch.roles)
+        self._command(
+            CommandKind.STEM_PLAY,
+            slot=entry.voice,
+            frame=entry.start_frame,
+            a=entry.slot * self.slot_frames * 2,
+            b=entry.frames,
+            x=linear(self.patch.roles[entry.role].gain_db),
+            y=entry.loop,
+            id=entry.id,
+            c=roles.index(entry.role),
+        )
+
+    def _stop(self, entry: StemEntry, frame: int, fade: int) -> None:
+        if entry.voice >= 0:
+            entry.stop_frame = frame
+            self._command(CommandKind.STEM_STOP, slot=entry.voice, frame=frame, a=fade)
+
+    def silence(self, voice: int, now: int) -> None:
+        """Stop whatever a slot of the audio process plays."""
+        self._command(CommandKind.STEM_STOP, slot=voice, frame=now, a=STOP_FADE_FRAMES)
+
+    def _free_voice(self) -> int | None:
+        """Slots of the audio process, going round: one that was left still sounds for a while."""
+        used = {e.voice for e in self.entries.values() if e.voice >= 0}
+        for i in range(1, MAX_STEMS + 1):
+            voice = (self.last_voice + i) % MAX_STEMS
+            if voice not in used:
+                self.last_voice = voice
+                return voice
+        return None
+
+    def _command(self, kind: CommandKind, **fields: float) -> None:
+        record = np.zeros(1, COMMAND)
+        record["kind"] = kind
+        for name, value in fields.items():
+            record[name] = value
+        self.commands.append(record)

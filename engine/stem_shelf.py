@@ -1,0 +1,179 @@
+"""The shelf of the conductor's book of stems: what was asked for, what the pool has made of it, in
+which slot of the arena each lies.
+
+Pure, like all of the book (engine/stem_book.py): frames and a Timeline in, requests for the pool
+out; everything goes to the journal and comes back (to_dict, restore).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from engine.patch import Patch
+from engine.stem import StemRequest, StemState
+from engine.stem_entry import StemEntry
+from engine.timeline import Timeline
+
+DEADLINE_BARS = 8
+SAME_TEMPO = 0.06  # a stem made for a tempo farther away than this share is of no use
+FAILED_WAIT_S = 1.0  # a role whose stem failed is asked again this long after that was asked for
+FAILED_KEPT = 8  # of failed and rejected stems, for people to look at
+GENERATED = (StemState.REQUESTED, StemState.GENERATING, StemState.LATE)
+_S = StemState
+
+
+@dataclass
+class StemShelf:
+    """slots: arena slots; slot_frames: their size. commands: layout.COMMAND records for the audio
+    process; requests: for the pool; news: for the log. Each is emptied by whoever carries it."""
+
+    patch: Patch
+    slots: int
+    slot_frames: int
+    entries: dict[int, StemEntry] = field(default_factory=dict)
+    next_id: int = 1
+    last_voice: int = -1
+    commands: list[np.ndarray] = field(default_factory=list)
+    requests: list[tuple[StemEntry, StemRequest]] = field(default_factory=list)
+    news: list[dict[str, Any]] = field(default_factory=list)
+
+    # ---- looking
+
+    def of(self, role: str, *states: StemState) -> list[StemEntry]:
+        return [e for e in self.entries.values() if e.role == role and e.state in states]
+
+    def playing(self, role: str) -> StemEntry | None:
+        return next(iter(self.of(role, _S.PLAYING)), None)
+
+    def queue(self) -> list[StemEntry]:
+        """What waits for its boundary, soonest first."""
+        waiting = [e for e in self.entries.values() if e.state is _S.QUEUED]
+        return sorted(waiting, key=lambda e: e.beat or 0.0)
+
+    # ---- asking
+
+    def set_aside(self, line: Timeline, now: int) -> None:
+        """Reject ready stems that were made for another tempo; fill() asks for others."""
+        for entry in list(self.entries.values()):
+            if entry.state is _S.READY and abs(entry.bpm / line.bpm - 1.0) > SAME_TEMPO:
+                entry.become(_S.REJECTED)
+                entry.reason = f"made for {entry.bpm:.1f} BPM"
+                self._say(entry, now)
+                del self.entries[entry.id]
+
+    def fill(self, line: Timeline, now: int) -> None:
+        """Ask for stems until each role has as many ahead as the patch says."""
+        for name, role in self.patch.roles.items():
+            coming = self.of(name, *GENERATED, _S.READY, _S.QUEUED)
+            failed = max((e.requested_frame for e in self.of(name, _S.FAILED)), default=None)
+            again = failed is None or now - failed >= FAILED_WAIT_S * line.rate
+            if len(coming) < role.ahead and again:
+                self.ask(name, line, now)
+
+    def ask(self, role_name: str, line: Timeline, now: int) -> StemEntry | None:
+        """One more stem of a role; None when the arena is full of what is needed."""
+        slot = self._free_slot()
+        role = self.patch.roles[role_name]
+        frames = role.bars * line.beats_per_bar * line.frames_per_beat
+        if slot is None or frames + 1 > self.slot_frames:
+            return None
+        entry = StemEntry(self.next_id, role_name, _S.REQUESTED, slot, line.bpm, self.next_id, now)
+        self.next_id += 1
+        self.entries[entry.id] = entry
+        self._forget_failed()
+        deadline = now + round(DEADLINE_BARS * line.beats_per_bar * line.frames_per_beat)
+        request = replace(self.request_of(entry, line), deadline_frame=deadline)
+        self.requests.append((entry, request))
+        self._say(entry, now)
+        return entry
+
+    def _forget_failed(self) -> None:
+        failed = [e.id for e in self.entries.values() if e.state in (_S.FAILED, _S.REJECTED)]
+        for id_ in failed[:-FAILED_KEPT]:
+            del self.entries[id_]
+
+    def _free_slot(self) -> int | None:
+        taken = {e.slot for e in self.entries.values() if e.slot >= 0}
+        for slot in range(self.slots):
+            if slot not in taken:
+                return slot
+        done = [e for e in self.entries.values() if e.state is _S.DONE]
+        if not done:
+            return None
+        oldest = min(done, key=lambda e: e.id)
+        oldest.become(_S.REJECTED)
+        del self.entries[oldest.id]
+        return oldest.slot
+
+    def request_of(self, entry: StemEntry, line: Timeline) -> StemRequest:
+        """What the pool is asked for; again, in no hurry, when the pool was restarted."""
+        role, clock = self.patch.roles[entry.role], self.patch.clock
+        return StemRequest(
+            id=entry.id,
+            role=str(role.config.get("role", entry.role)),
+            bars=role.bars,
+            bpm=entry.bpm,
+            beats_per_bar=line.beats_per_bar,
+            key=clock.key,
+            minor=clock.minor,
+            density=role.density,
+            seed=entry.seed,
+        )
+
+    # ---- what the pool says
+
+    def pool_event(self, event: dict[str, Any], now: int) -> None:
+        """{job, event: progress|ready|late|failed, ...}; events of forgotten jobs are ignored."""
+        entry = self.entries.get(int(event["job"]))
+        if entry is None or entry.state not in GENERATED:
+            return
+        kind = event["event"]
+        if kind == "progress" and entry.state is _S.REQUESTED:
+            entry.become(_S.GENERATING)
+        elif kind == "late" and entry.state is not _S.LATE:
+            entry.become(_S.LATE)
+        elif kind == "failed":
+            entry.become(_S.FAILED)
+            entry.reason = str(event.get("reason", ""))
+            entry.slot = -1
+        elif kind == "ready":
+            if entry.state is _S.REQUESTED:
+                entry.become(_S.GENERATING)
+            entry.become(_S.READY)
+            entry.frames, entry.loop = int(event["frames"]), float(event["loop"])
+            entry.provenance = dict(event.get("provenance", {}))
+        else:
+            return
+        self._say(entry, now)
+
+    # ---- telling
+
+    def _say(self, entry: StemEntry, frame: int) -> None:
+        self.news.append(
+            {
+                "event": "stem",
+                "frame": frame,
+                "id": entry.id,
+                "role": entry.role,
+                "state": entry.state.value,
+                "beat": entry.beat,
+                "start_frame": entry.start_frame,
+                "maker": entry.provenance.get("maker"),
+                "reason": entry.reason,
+            }
+        )
+
+    # ---- the journal
+
+    def to_dict(self) -> dict[str, Any]:
+        rows = [{**vars(e), "state": e.state.value} for e in self.entries.values()]
+        return {"entries": rows, "next_id": self.next_id, "last_voice": self.last_voice}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        self.next_id, self.last_voice = int(saved["next_id"]), int(saved["last_voice"])
+        for row in saved["entries"]:
+            entry = StemEntry(**{**row, "state": StemState(row["state"])})
+            self.entries[entry.id] = entry

@@ -1,0 +1,220 @@
+"""Risk: a stem is forgotten, or sounds twice, when the audio process, the conductor or the pool
+dies, refuses or fails."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from engine.conductor import Conductor
+from engine.conductor_process import ConductorProcess
+from engine.layout import COMMAND, CommandKind, ReportKind
+from engine.state import STEM, fresh
+from engine.stem import StemState
+from engine.stem_book import LOST_S
+from engine.stem_shelf import FAILED_WAIT_S
+from engine.timeline import Boundary
+from tests.conductor_desk import PATCH, RATE, SLOT_FRAMES, STEP, Desk, playing
+
+
+def test_refused_stem_is_queued_for_the_next_boundary() -> None:
+    desk = Desk()
+    desk.let_in()
+    desk.ready()
+    desk.act("enter", "bass")
+    while not desk.plays():
+        desk.run(0.1)
+    play = desk.plays()[0]
+    desk.now = int(play["frame"]) + 100
+    desk.say(ReportKind.STEM_REFUSED, id=int(play["id"]), slot=int(play["slot"]), a=100,
+             frame=desk.now)  # fmt: skip
+    desk.run(2.5)
+    again = desk.plays()[1]
+    assert int(again["id"]) == int(play["id"])
+    assert int(again["frame"]) == int(play["frame"]) + 2 * RATE
+
+
+def test_stem_that_can_never_be_played_is_given_up() -> None:
+    desk = Desk()
+    desk.let_in()
+    desk.ready()
+    desk.act("enter", "bass")
+    while not desk.plays():
+        desk.run(0.1)
+    play = desk.plays()[0]
+    desk.say(ReportKind.STEM_REFUSED, id=int(play["id"]), slot=int(play["slot"]), a=-1,
+             frame=desk.now)  # fmt: skip
+    assert desk.conductor.book.entries[int(play["id"])].state is StemState.REJECTED
+    desk.run(3)
+    assert int(desk.plays()[-1]["id"]) != int(play["id"])
+
+
+def test_stem_of_which_nothing_is_heard_is_tried_again() -> None:
+    """Its command or the report of its start died with a process."""
+    desk = Desk()
+    desk.let_in()
+    desk.ready()
+    desk.act("enter", "bass")
+    desk.run(2.5)
+    first = desk.plays()[0]
+    desk.run(LOST_S + 2.5)
+    again = desk.plays()[1]
+    assert again["id"] == first["id"]
+    assert (int(again["frame"]) - int(first["frame"])) % (2 * RATE) == 0
+    between = desk.sent[[id(c) for c in desk.sent].index(id(first)) :]
+    stops = [c for c in between if c["kind"] == CommandKind.STEM_STOP]
+    assert any(s["slot"] == first["slot"] and s["frame"] < again["frame"] for s in stops)
+
+
+def test_drift_strikes_a_stem_again_on_the_phrase() -> None:
+    desk = Desk()
+    desk.let_in()
+    desk.ready()
+    id_ = playing(desk, "drums")
+    assert desk.conductor.clock is not None
+    desk.conductor.clock.set_bpm(121.0)
+    desk.run(4.5)
+    again = desk.plays()[1]
+    assert int(again["id"]) == id_
+    line = desk.conductor.line
+    assert line is not None
+    frame = int(again["frame"])
+    assert line.next_boundary(frame, Boundary.PHRASE) == frame
+    stop = next(c for c in desk.sent if c["kind"] == CommandKind.STEM_STOP)
+    assert (int(stop["frame"]), int(stop["slot"])) == (frame, int(desk.plays()[0]["slot"]))
+
+
+def test_constant_tempo_strikes_nothing_again() -> None:
+    desk = Desk()
+    desk.let_in()
+    desk.ready()
+    playing(desk, "drums")
+    desk.run(20)
+    assert len(desk.plays()) == 1
+
+
+def test_stem_struck_again_in_vain_is_queued_anew() -> None:
+    desk = Desk()
+    desk.let_in()
+    desk.ready()
+    id_ = playing(desk, "drums")
+    assert desk.conductor.clock is not None
+    desk.conductor.clock.set_bpm(121.0)
+    desk.run(4.5)
+    again = desk.plays()[1]
+    desk.say(ReportKind.STEM_REFUSED, id=id_, slot=int(again["slot"]), a=7, frame=desk.now)
+    desk.run(5)
+    assert int(desk.plays()[2]["id"]) == id_
+
+
+def test_failing_maker_is_asked_again_with_patience() -> None:
+    desk = Desk()
+    asked = 0
+    for _ in range(400):
+        desk.run(STEP / RATE)
+        for entry, _ in desk.conductor.book.requests:
+            asked += 1
+            event = {"job": entry.id, "event": "failed", "reason": "no"}
+            desk.conductor.book.pool_event(event, desk.now)
+        desk.conductor.book.requests.clear()
+    seconds = 400 * STEP / RATE
+    ahead = sum(r.ahead for r in PATCH.roles.values())
+    assert len(PATCH.roles) <= asked <= ahead * (1 + seconds / FAILED_WAIT_S)
+
+
+def test_lost_job_is_asked_again_when_the_pool_comes_back() -> None:
+    desk = Desk()
+    book = desk.conductor.book
+    lost = {entry.id: request for entry, request in book.requests}
+    known = min(lost)
+    book.requests.clear()
+    process = ConductorProcess.__new__(ConductorProcess)
+    process.conductor, process._unsent = desk.conductor, []
+    process._ask_again({known})
+    again = {entry.id: request for entry, request in book.requests}
+    assert set(again) == set(lost) - {known}
+    for id_, request in again.items():
+        wanted = lost[id_]
+        assert (request.seed, request.bars, request.bpm) == (wanted.seed, wanted.bars, wanted.bpm)
+
+
+def resumed(desk: Desk, stems: np.ndarray) -> Conductor:
+    """A successor with what the journal holds, as JSON text."""
+    saved = json.loads(json.dumps(desk.conductor.to_dict()))
+    successor = Conductor(desk.patch, 40, SLOT_FRAMES)
+    successor.restore(saved)
+    successor.reconcile(stems, desk.now)
+    return successor
+
+
+def sounding(*plays: np.void, state: int = 2) -> np.ndarray:
+    stems = fresh()[0]["stems"].copy()
+    for play in plays:
+        stem = stems[int(play["slot"])]
+        stem["id"], stem["start"], stem["state"] = play["id"], play["frame"], state
+        stem["stop"], stem["role"] = 2**62, play["c"]
+    assert stems.dtype == STEM
+    return stems
+
+
+def test_successor_goes_on_identically_from_the_journal() -> None:
+    one, two = Desk(), Desk()
+    for desk in (one, two):
+        desk.let_in()
+        desk.ready()
+        playing(desk, "drums")
+        desk.act("enter", "bass")
+        desk.run(0.3)
+    two.conductor = resumed(two, sounding(*two.plays()))
+    for desk in (one, two):
+        desk.sent.clear()
+        desk.act("next")
+        desk.run(8)
+    stem_commands = (CommandKind.STEM_PLAY, CommandKind.STEM_STOP)
+    first, second = ([c for c in desk.sent if c["kind"] in stem_commands] for desk in (one, two))
+    assert first
+    assert np.array_equal(np.array(first, COMMAND), np.array(second, COMMAND))
+    assert one.conductor.status(one.now)["bar"] == two.conductor.status(two.now)["bar"]
+
+
+def test_successor_of_an_older_journal_adopts_what_sounds() -> None:
+    """The predecessor sent a stem and died before it wrote that down."""
+    desk = Desk()
+    desk.let_in()
+    desk.ready()
+    desk.act("enter", "bass")
+    desk.run(0.01)
+    old = json.loads(json.dumps(desk.conductor.to_dict()))
+    while not desk.plays():
+        desk.run(0.1)
+    play = desk.plays()[0]
+    successor = Conductor(desk.patch, 40, SLOT_FRAMES)
+    successor.restore(old)
+    successor.reconcile(sounding(play), desk.now)
+    entry = successor.book.entries[int(play["id"])]
+    assert (entry.state, entry.voice) == (StemState.PLAYING, int(play["slot"]))
+    desk.conductor = successor
+    desk.sent.clear()
+    desk.run(4)
+    assert not desk.plays()
+
+
+def test_what_sounds_and_belongs_to_nothing_is_stopped() -> None:
+    desk = Desk()
+    play = np.zeros(1, COMMAND)[0]
+    play["slot"], play["id"] = 5, 777
+    desk.conductor = resumed(desk, sounding(play))
+    desk.sent.clear()
+    desk.run(0.05)
+    stops = [c for c in desk.sent if c["kind"] == CommandKind.STEM_STOP]
+    assert [int(c["slot"]) for c in stops] == [5]
+
+
+def test_stem_that_ended_unheard_of_is_done() -> None:
+    desk = Desk()
+    desk.let_in()
+    desk.ready()
+    id_ = playing(desk, "drums")
+    successor = resumed(desk, fresh()[0]["stems"])
+    assert successor.book.entries[id_].state is StemState.DONE
