@@ -240,6 +240,16 @@ def bench(args: argparse.Namespace) -> int:
             except LatencyError as error:
                 print(error, file=sys.stderr)
                 return FAILED
+        elif args.what == "performance":
+            from engine.bench.performance import MEASURES, bench_performance
+
+            unknown = [name for name in args.only if name not in MEASURES]
+            if unknown:
+                print(f"--only {unknown[0]}: expected {', '.join(MEASURES)}", file=sys.stderr)
+                return WRONG
+            facts = bench_performance(args.only or MEASURES)
+            _say_json(facts)
+            return FAILED if "not_measured" in facts else DONE
         else:
             from engine.bench.forward import bench_forward
             from engine.bench.standard_load import StandardLoad
@@ -302,9 +312,10 @@ def _parser() -> argparse.ArgumentParser:
     c = add("status", status, "how a running performance is")
     c.add_argument("--name", help="which, where there are several")
     c = add("bench", bench, "measure, with the peers it needs")
-    c.add_argument("what", choices=("forward", "latency"))
+    c.add_argument("what", choices=("forward", "latency", "performance"))
     c.add_argument("--block", type=int, default=128, help="frames a period")
     c.add_argument("--seconds", type=float, default=600.0, help="how long misses are counted")
+    c.add_argument("--only", nargs="+", default=[], help="of performance: these measurements")
     c = add("gig", gig, "twelve minutes live over JACK, judged by ear of other clients")
     c.add_argument("--minutes", type=float, default=12.0)
     c.add_argument("--keep", type=Path, help="folder to keep the captures in")

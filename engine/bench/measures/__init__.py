@@ -1,0 +1,13 @@
+"""Measurements of `segue bench performance`: modules with `measure() -> dict[str, Any]`.
+
+stem_onset   where the onsets of an audio stem fall while the tempo moves
+
+Each is named in engine/bench/performance.py and may be run alone: `segue bench performance --only
+NAME`. Not real-time safe.
+"""
+
+from __future__ import annotations
+
+
+class MeasureError(RuntimeError):
+    """A figure that cannot be had here; says what is missing and what to do."""
