@@ -7,21 +7,21 @@ Not thread-safe.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
+from engine.ask import Ask
 from engine.clock import Clock
-from engine.layout import COMMAND, CommandKind, ReportKind, SafeKind
+from engine.conductor_hands import ACTIONS
+from engine.layout import COMMAND, CommandKind, ReportKind
 from engine.patch import Patch
 from engine.stem import StemState
 from engine.stem_book import StemBook
 from engine.stem_recovery import reconcile
 from engine.timeline import Timeline
 
-TEMPO_STEP_BPM = 1.0
 ROTATE_PHRASES = 3  # armed: a stem plays this long before a variation replaces it
 
 
@@ -169,137 +169,27 @@ class Conductor:
 
     # ---- hands
 
-    def act(self, name: str, now: int, role: str | None = None, stem: int | None = None) -> str:
-        """Do what a pad, a key or a socket asks for; returns what was done, or why it was not."""
-        handler = self.ACTIONS.get(name)
+    def act(
+        self,
+        name: str,
+        now: int,
+        role: str | None = None,
+        stem: int | None = None,
+        ask: Ask | None = None,
+    ) -> str:
+        """Do what a pad, a key or a socket asks for; returns what was done, or why it was not. ask:
+        where more was said than role and stem."""
+        handler = ACTIONS.get(name)
         if handler is None:
-            return f"action {name!r}, expected one of {', '.join(sorted(self.ACTIONS))}"
-        if role is not None and role not in self.patch.roles:
-            return f"role {role!r}, expected one of {', '.join(self.patch.roles)}"
+            return f"action {name!r}, expected one of {', '.join(sorted(ACTIONS))}"
+        ask = ask or Ask(now, role, stem)
+        if ask.role is not None and ask.role not in self.patch.roles:
+            return f"role {ask.role!r}, expected one of {', '.join(self.patch.roles)}"
         if self.clock is None or self.line is None:
             return "the performance has not begun"
-        said = handler(self, now, role, stem)
-        self.news.append(
-            {"event": "act", "frame": now, "name": name, "role": role, "stem": stem, "said": said}
-        )
+        said = handler(self, ask)
+        self.news.append({"event": "act", "frame": now, "name": name, **ask.words(), "said": said})
         return said
-
-    def _this_is_one(self, now: int, role: str | None, stem: int | None) -> str:
-        assert self.clock is not None
-        self.clock.this_is_one(now)
-        self.oriented = True
-        return "one"
-
-    def _tap(self, now: int, role: str | None, stem: int | None) -> str:
-        assert self.clock is not None
-        taps = self.clock.tap(now)
-        self.oriented = self.oriented or taps >= 4
-        return f"tap {taps}"
-
-    def _let_in(self, now: int, role: str | None, stem: int | None) -> str:
-        if not self.let_in and not self.oriented:
-            return "first say where the one is"
-        self.let_in = not self.let_in
-        if not self.let_in:
-            for name in self.patch.roles:
-                self._stop_role(now, name, None)
-        return "let in" if self.let_in else "kept out"
-
-    def _next(self, now: int, role: str | None, stem: int | None) -> str:
-        """Every role that plays gets its next variation."""
-        assert self.line is not None
-        changed = [
-            name
-            for name in self.patch.roles
-            if self.book.playing(name) and self.book.enter(name, self.line, now)
-        ]
-        return f"next: {', '.join(changed) or 'nothing ready'}"
-
-    def _regenerate(self, now: int, role: str | None, stem: int | None) -> str:
-        assert self.line is not None
-        if role is None:
-            return "no role"
-        entry = self.book.ask(role, self.line, now)
-        return "asked" if entry else "no room"
-
-    def _click(self, now: int, role: str | None, stem: int | None) -> str:
-        self.click = not self.click
-        self.command(CommandKind.CLICK, slot=int(self.click))
-        return "click on" if self.click else "click off"
-
-    def _queue_stem(self, now: int, role: str | None, stem: int | None) -> str:
-        assert self.line is not None
-        if not self.let_in:
-            return "first say where the one is, then let in"
-        done = stem is not None and self.book.enqueue(stem, self.line, now)
-        return "queued" if done else "not ready"
-
-    def _unqueue_stem(self, now: int, role: str | None, stem: int | None) -> str:
-        return "unqueued" if stem is not None and self.book.unqueue(stem, now) else "too late"
-
-    def _keep_stem(self, now: int, role: str | None, stem: int | None) -> str:
-        return "kept" if stem is not None and self.book.keep(stem, now) else "too late"
-
-    def _enter(self, now: int, role: str | None, stem: int | None) -> str:
-        if role is None:
-            return "no role"
-        self.wanted.add(role)
-        return "wanted"
-
-    def _stop_role(self, now: int, role: str | None, stem: int | None) -> str:
-        assert self.line is not None
-        if role is None and stem is not None and stem in self.book.entries:
-            role = self.book.entries[stem].role
-        if role is None:
-            return "no role"
-        self.wanted.discard(role)
-        return "stopping" if self.book.leave(role, self.line, now) else "silent already"
-
-    def _stop_all(self, now: int, role: str | None, stem: int | None) -> str:
-        for name in self.patch.roles:
-            self._stop_role(now, name, None)
-        return "stopping all"
-
-    def _tempo_up(self, now: int, role: str | None, stem: int | None) -> str:
-        return self._tempo(TEMPO_STEP_BPM)
-
-    def _tempo_down(self, now: int, role: str | None, stem: int | None) -> str:
-        return self._tempo(-TEMPO_STEP_BPM)
-
-    def _tempo(self, by: float) -> str:
-        assert self.clock is not None
-        assert self.line is not None
-        bpm = min(self.clock.high, max(self.clock.low, self.line.bpm + by))
-        self.clock.set_bpm(bpm)
-        return f"{bpm:.1f} BPM"
-
-    def _dry(self, now: int, role: str | None, stem: int | None) -> str:
-        self.command(CommandKind.SAFE, slot=SafeKind.DRY_TOGGLE)
-        return "dry"
-
-    def _panic(self, now: int, role: str | None, stem: int | None) -> str:
-        self.command(CommandKind.SAFE, slot=SafeKind.PANIC)
-        return "panic"
-
-    ACTIONS: ClassVar[dict[str, Callable[..., str]]] = {
-        "this_is_one": _this_is_one,
-        "tap": _tap,
-        "let_in": _let_in,
-        "next": _next,
-        "regenerate": _regenerate,
-        "click": _click,
-        "queue_stem": _queue_stem,
-        "unqueue_stem": _unqueue_stem,
-        "stop_stem": _stop_role,
-        "keep_stem": _keep_stem,
-        "enter": _enter,
-        "stop_role": _stop_role,
-        "stop_all": _stop_all,
-        "tempo_up": _tempo_up,
-        "tempo_down": _tempo_down,
-        "dry": _dry,
-        "panic": _panic,
-    }
 
     # ---- commands, journal, status
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from devices.launchpad.surface_driver import PadSurface
+from engine.ask import AskError, ask_of
 from engine.conductor import Conductor
 from engine.journal import Journal
 from engine.process import Stop, enter
@@ -187,12 +188,12 @@ class ConductorProcess:
         if asked.get("do") == "status":
             return self.conductor.status(self.shared.now())
         if asked.get("do") == "act":
-            role, stem = asked.get("role"), asked.get("stem")
-            bad_role = role is not None and not isinstance(role, str)
-            bad_stem = stem is not None and not isinstance(stem, int)
-            if bad_role or bad_stem:
-                return {"error": "role is text, stem is a number"}
-            said = self.conductor.act(str(asked.get("name")), self.shared.now(), role, stem)
+            now = self.shared.now()
+            try:
+                ask = ask_of(asked, now)
+            except AskError as error:
+                return {"error": str(error)}
+            said = self.conductor.act(str(asked.get("name")), now, ask=ask)
             return {"said": said}
         return {"error": f"do {asked.get('do')!r}, expected status or act"}
 

@@ -12,6 +12,17 @@ from enum import Enum
 
 import numpy as np
 
+VARIATIONS = 4  # kept of each role, to be picked by a hand
+
+
+class Play(Enum):
+    """How a stem is played."""
+
+    LOOP = "loop"
+    ONCE = "once"
+    FILL = "fill"  # once, so that it ends on a boundary; then what it covered goes on
+    ENDING = "ending"  # once; everything else stops where it begins, and the song is over
+
 
 class StemState(Enum):
     REQUESTED = "requested"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from engine import shm
 from engine.audio_file import AudioFileError, read_audio
 from engine.clock import Clock
-from engine.conductor import Conductor
+from engine.conductor_hands import ACTIONS
 from engine.conductor_process import ConductorProcess
 from engine.patch import Output, Patch, Role
 from engine.process import Stop
@@ -182,9 +182,13 @@ ASKED = st.fixed_dictionaries(
     {},
     optional={
         "do": st.sampled_from(["act", "status", "x"]) | JSON,
-        "name": st.sampled_from(sorted(Conductor.ACTIONS)) | JSON,
+        "name": st.sampled_from(sorted(ACTIONS)) | JSON,
         "role": st.sampled_from(["drums", "none", None]) | JSON,
         "stem": st.sampled_from([1, 0, -1, 1 << 70]) | JSON,
+        "at": st.sampled_from(["now", "bar", "soon"]) | JSON,
+        "play": st.sampled_from(["fill", "ending", "thrice"]) | JSON,
+        "variation": st.integers(-1, 6) | JSON,
+        "bars": st.sampled_from([1, 2, 3]) | JSON,
     },
 )
 

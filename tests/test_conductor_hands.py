@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.conductor import Conductor
+from engine.conductor_hands import ACTIONS
 from engine.layout import REPORT, CommandKind, ReportKind
 from engine.stem import StemState
 from engine.timeline import Boundary
@@ -119,7 +120,7 @@ def test_role_stopped_within_a_beat_of_its_entry_is_called_back() -> None:
     assert len(desk.plays()) == 1
 
 
-@pytest.mark.parametrize("name", sorted(Conductor.ACTIONS))
+@pytest.mark.parametrize("name", sorted(ACTIONS))
 def test_every_action_answers_at_any_time(name: str) -> None:
     fresh_one = Conductor(PATCH, 10, SLOT_FRAMES)
     assert fresh_one.act(name, 5) == "the performance has not begun"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from engine.conductor import Conductor
+from engine.conductor_hands import ACTIONS as ALL_ACTIONS
 from engine.layout import CommandKind
 from engine.patch import Clock, Output, Patch, Role
 from engine.performance import LivePerformance, plain_map
@@ -32,7 +33,7 @@ PATCH = Patch(
     clock=Clock(bpm=150.0, beats_per_bar=4, bars_per_phrase=2),
 )
 ROLES = list(PATCH.roles)
-ACTIONS = sorted(set(Conductor.ACTIONS) - {"tap"})  # taps follow each other as no machine does
+ACTIONS = sorted(set(ALL_ACTIONS) - {"tap"})  # taps follow each other as no machine does
 
 
 class Stage(RuleBasedStateMachine):

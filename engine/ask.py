@@ -1,0 +1,93 @@
+"""What a hand asks for: the words that go with an action, from a pad, a key, a script or a socket.
+
+Pure and immutable. A word that is left out is None: then the patch decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.stem import VARIATIONS, Play
+from engine.timeline import Boundary
+
+CAPTURE_BARS = (1, 2, 4, 8)
+
+
+class AskError(ValueError):
+    """A word that cannot be: what was found, what was expected."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """now: the frame of the press. stem: a stem's id. at: the boundary to wait for instead of the
+    role's own. play: how the stem is played instead of its own way. variation: 1-4, a role's place.
+    source, bars: of a capture, a mixer source such as input.trombone and CAPTURE_BARS."""
+
+    now: int
+    role: str | None = None
+    stem: int | None = None
+    at: Boundary | None = None
+    play: Play | None = None
+    variation: int | None = None
+    source: str | None = None
+    bars: int | None = None
+
+    def of(self, role: str) -> Ask:
+        """The same for another role."""
+        return replace(self, role=role)
+
+    def words(self) -> dict[str, Any]:
+        """What was said, as JSON values, without the frame."""
+        said = {
+            "role": self.role,
+            "stem": self.stem,
+            "at": self.at and self.at.value,
+            "play": self.play and self.play.value,
+            "variation": self.variation,
+            "source": self.source,
+            "bars": self.bars,
+        }
+        always = ("role", "stem")
+        return {k: v for k, v in said.items() if v is not None or k in always}
+
+
+def ask_of(said: dict[str, Any], now: int) -> Ask:
+    """An Ask from JSON values; words it does not know are left alone. Raises AskError."""
+    role, source = said.get("role"), said.get("source")
+    if not (role is None or isinstance(role, str)):
+        raise AskError(f"role is {role!r}, expected text")
+    if not (source is None or isinstance(source, str)):
+        raise AskError(f"source is {source!r}, expected text")
+    return Ask(
+        now,
+        role,
+        _whole("stem", said.get("stem")),
+        _one_of("at", said.get("at"), Boundary),
+        _one_of("play", said.get("play"), Play),
+        _among("variation", said.get("variation"), tuple(range(1, VARIATIONS + 1))),
+        source,
+        _among("bars", said.get("bars"), CAPTURE_BARS),
+    )
+
+
+def _whole(word: str, value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise AskError(f"{word} is {value!r}, expected a whole number")
+
+
+def _among(word: str, value: Any, allowed: tuple[int, ...]) -> int | None:
+    if value is None or (isinstance(value, int) and value in allowed and value is not True):
+        return value
+    raise AskError(f"{word} is {value!r}, expected one of {', '.join(map(str, allowed))}")
+
+
+def _one_of(word: str, value: Any, kind: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(k.value for k in kind)
+        raise AskError(f"{word} is {value!r}, expected one of {allowed}") from None
