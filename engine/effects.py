@@ -1,4 +1,4 @@
-"""Input strips and the two shared effects, made of pedalboard's plug-ins.
+"""The two shared effects, made of pedalboard's plug-ins.
 
 Output is the same at any block of 64 frames or more; pedalboard guesses which axis is time, wrongly
 for one or two frames, so shorter blocks pass untouched. process() is real-time safe in the sense of
@@ -8,40 +8,9 @@ this engine: bounded, no lock that another thread holds, arrays that live for on
 from __future__ import annotations
 
 import numpy as np
-from pedalboard import (
-    Compressor,
-    Delay,
-    HighpassFilter,
-    HighShelfFilter,
-    LowShelfFilter,
-    NoiseGate,
-    PeakFilter,
-    Pedalboard,
-    Plugin,
-    Reverb,
-)
-
-from engine.patch import Strip
+from pedalboard import Delay, Pedalboard, Plugin, Reverb
 
 FRAMES_MIN = 3
-
-
-def plugins_of(strip: Strip) -> list[Plugin]:
-    """The stages a strip asks for, in order: high-pass, gate, EQ, compressor (3:1)."""
-    stages: list[Plugin] = []
-    if strip.highpass_hz is not None:
-        stages.append(HighpassFilter(strip.highpass_hz))
-    if strip.gate_db is not None:
-        stages.append(NoiseGate(strip.gate_db, ratio=10, attack_ms=1, release_ms=100))
-    if strip.low_db is not None:
-        stages.append(LowShelfFilter(200, strip.low_db, 0.7))
-    if strip.mid_db is not None:
-        stages.append(PeakFilter(1000, strip.mid_db, 0.7))
-    if strip.high_db is not None:
-        stages.append(HighShelfFilter(5000, strip.high_db, 0.7))
-    if strip.compressor_db is not None:
-        stages.append(Compressor(strip.compressor_db, ratio=3, attack_ms=5, release_ms=120))
-    return stages
 
 
 class Chain:
@@ -63,12 +32,6 @@ class Chain:
     def reset(self) -> None:
         """Forget filters' and tails' state (after NaN, at panic)."""
         self._board.reset()
-
-
-def strip_chain(strip: Strip, rate: float) -> Chain | None:
-    """None for a strip without stages: its input stays bit-transparent."""
-    stages = plugins_of(strip)
-    return Chain(stages, rate, 1) if stages else None
 
 
 def effect_chain(name: str, rate: float, bpm: float) -> Chain:

@@ -395,6 +395,7 @@ int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, i
     else
       memset(row, 0, sizeof(float) * (size_t)n);
     wrong += p->missing + seg_guard(row, d->stride, 1, n, d->bad + 2 * i);
+    if (p->strip) seg_strip_run(p->strip, row, t, n);
   }
   return wrong;
 }

@@ -70,6 +70,29 @@ typedef struct {
   int32_t pad;
 } seg_cv;
 
+/* ---- an input strip (engine/strip.c): settings that Python computes, then state ---- */
+
+typedef struct {
+  int64_t f0; /* filters' coefficients go linearly from `from` at f0 to `to` at f1 */
+  int64_t f1;
+  double from[4][5]; /* b0 b1 b2 a1 a2 of high-pass, low shelf, peak, high shelf */
+  double to[4][5];
+  double gate;         /* magnitude at which the gate opens; 0: it is open */
+  double gate_attack;  /* parts of the way to its goal that the gain goes in a frame */
+  double gate_release;
+  int64_t gate_hold;   /* frames */
+  double threshold;    /* dBFS */
+  double slope;        /* dB taken for each dB above it: 1 - 1/ratio; 0: no compressor */
+  double knee;         /* dB, above 0 */
+  double attack;       /* parts of the way in a frame */
+  double release;
+  double state[4][2];
+  double gate_gain;
+  int64_t gate_left;   /* frames until the gate begins to close */
+  double peak;         /* dB: the detector's first stage */
+  double reduction;    /* dB taken now */
+} seg_strip;
+
 /* ---- the desk: everything a block needs, laid out once; Python decides, these add ---- */
 
 /* A live input: from a device channel, or a stream ring (performers), or silent (-1). */
@@ -79,6 +102,7 @@ typedef struct {
   seg_ring *ring;
   seg_stream *stream;
   int64_t missing; /* frames of this block that the ring did not have */
+  seg_strip *strip;
 } seg_input;
 
 typedef struct {
@@ -167,6 +191,8 @@ uint32_t seg_ring_push(seg_ring *ring, const void *records, uint32_t count);
 uint32_t seg_ring_pop(seg_ring *ring, void *records, uint32_t count);
 uint32_t seg_ring_count(const seg_ring *ring);
 void seg_ring_clear(seg_ring *ring);
+
+void seg_strip_run(seg_strip *strip, float *x, int64_t t, int n);
 
 int64_t seg_tap(seg_ring *ring, const float *const *rows, int channels, int64_t t, int n);
 int64_t seg_stream_read(seg_ring *ring, seg_stream *stream, int channels, float *planes,

@@ -21,7 +21,7 @@ import numpy as np
 from engine.admission import NoteIntake, by_voice
 from engine.control import Control
 from engine.cv_out import CvOutputs
-from engine.effects import Chain, effect_chain, strip_chain
+from engine.effects import Chain, effect_chain
 from engine.kernel import ffi, lib, pointer
 from engine.layout import MAX_STEMS, NoteKind, ReportKind
 from engine.mixer import BUS_ORDER, Mixer, linear, sends_of
@@ -29,6 +29,7 @@ from engine.patch import EFFECTS, Patch
 from engine.sampler import MAX_FRAMES, SampledVoice
 from engine.shm import STAGES, Shared, timeline_record
 from engine.state import fresh
+from engine.strip import begin_strip
 from engine.taps import connect_taps
 from engine.tick import Tick
 from engine.timeline import Timeline
@@ -60,15 +61,12 @@ class ChannelMap:
 class BlockViews:
     """NumPy views of the rows that plug-ins work on, made once for each block length met."""
 
-    def __init__(self, mixer: Mixer, mono: list[int], stereo: list[int]) -> None:
-        self._rows = {
-            **{i: mixer.sources[i, :1] for i in mono},
-            **{i: mixer.sources[i] for i in stereo},
-        }
+    def __init__(self, mixer: Mixer, sources: list[int]) -> None:
+        self._rows = {i: mixer.sources[i] for i in sources}
         self._made: dict[int, dict[int, np.ndarray]] = {}
 
     def of(self, n: int) -> dict[int, np.ndarray]:
-        """source -> float32 (1 or 2, n)."""
+        """source -> float32 (2, n)."""
         found = self._made.get(n)
         if found is None:
             found = self._made[n] = {i: row[:, :n] for i, row in self._rows.items()}
@@ -102,6 +100,8 @@ class LivePerformance:
                 confidence=0.0,
             )
         )[0]
+        for cell, source in zip(s["strips"], patch.inputs.values(), strict=False):
+            begin_strip(cell, source.strip, rate)
         if resumed is not None:
             self.state[:] = resumed
         self._ramps = {k: pointer(self.state[k], "seg_ramp *") for k in ("master", "ai", "fade")}
@@ -110,8 +110,6 @@ class LivePerformance:
         self._voices = [  # without a SoundFont notes still drive CV
             SampledVoice(soundfont, v, rate) if soundfont else None for v in patch.voices.values()
         ]
-        strips = [strip_chain(i.strip, rate) for i in patch.inputs.values()]
-        self._strips = {i: strip for i, strip in enumerate(strips) if strip is not None}
         sent = {bus for name in self.mixer.names for bus in sends_of(patch, name)}
         self._effects: dict[int, Chain] = {
             self.mixer.index[f"effect.{n}"]: effect_chain(n, rate, patch.clock.bpm)
@@ -119,7 +117,7 @@ class LivePerformance:
             if n in sent
         }
         self._desk = self._lay_desk()
-        self._views = BlockViews(self.mixer, [*self._strips], [*self._effects])
+        self._views = BlockViews(self.mixer, [*self._effects])
         self._voice_rows = [
             (self.mixer.row(len(patch.inputs) + v), self.mixer.row(len(patch.inputs) + v, 1))
             for v in range(len(self._voices))
@@ -155,11 +153,13 @@ class LivePerformance:
         """Tell the kernel what sounds and what leaves."""
         patch, mixer, desk = self.patch, self.mixer, self.mixer.desk
         streams = pointer(self.state["streams"], "seg_stream *")
+        strips = pointer(self.state["strips"], "seg_strip *")
         inputs = mixer.keep("seg_input[]", max(1, len(patch.inputs)))
         for i, (name, source) in enumerate(patch.inputs.items()):
             inputs[i].channel = self.channels.inputs.get(name, -1)
             inputs[i].trim = linear(source.trim_db)
             inputs[i].stream = streams + i
+            inputs[i].strip = strips + i
             if source.stream:
                 inputs[i].ring = self.shared.ring(f"stream.{name}").pointer
         desk.inputs, desk.input_count = inputs, len(patch.inputs)
@@ -231,8 +231,6 @@ class LivePerformance:
         views = self._views.of(n)
         if lib.seg_desk_inputs(self._desk, self._input, self._channels_in, t, n):
             self._tell_missing(t)
-        for index, strip in self._strips.items():
-            strip.process(views[index])
         heard = clock()
         self._sampler(t, n, due)
         sampled = clock()
@@ -275,9 +273,8 @@ class LivePerformance:
         self._known_bad[:] = self.mixer.not_finite
         for index in np.flatnonzero(new).tolist():
             self.control.report(ReportKind.NOT_FINITE, t, slot=index, a=int(new[index]))
-            chain = self._strips.get(index) or self._effects.get(index)
-            if chain is not None:
-                chain.reset()
+            if index in self._effects:
+                self._effects[index].reset()
 
     def _sampler(self, t: int, n: int, due: list) -> None:
         if not due:

@@ -16,6 +16,7 @@ MAX_SOURCES = 48
 MAX_BUSES = 16
 MAX_CV = 16
 MAX_STREAMS = 16
+MAX_STRIPS = 32
 FOREVER = 2**62
 
 RAMP = np.dtype([("f0", "<i8"), ("f1", "<i8"), ("g0", "<f8"), ("g1", "<f8")])
@@ -43,6 +44,29 @@ STREAM = np.dtype(
         ("missing", "<u8"),
         ("epoch", "<u4"),
         ("pad", "<u4"),
+    ]
+)
+# Settings, then state, of one input strip: see engine/strip.py.
+STRIP = np.dtype(
+    [
+        ("f0", "<i8"),
+        ("f1", "<i8"),
+        ("from", "<f8", (4, 5)),
+        ("to", "<f8", (4, 5)),
+        ("gate", "<f8"),
+        ("gate_attack", "<f8"),
+        ("gate_release", "<f8"),
+        ("gate_hold", "<i8"),
+        ("threshold", "<f8"),
+        ("slope", "<f8"),
+        ("knee", "<f8"),
+        ("attack", "<f8"),
+        ("release", "<f8"),
+        ("state", "<f8", (4, 2)),
+        ("gate_gain", "<f8"),
+        ("gate_left", "<i8"),
+        ("peak", "<f8"),
+        ("reduction", "<f8"),
     ]
 )
 CV = np.dtype(
@@ -86,6 +110,7 @@ STATE = np.dtype(
         ("dry", "u1"),
         ("click", "u1"),
         ("panic", "<i8"),  # frame at which a panic's fade is over, or 0
+        ("strips", STRIP, (MAX_STRIPS,)),  # one an input
     ],
     align=True,
 )
@@ -96,6 +121,7 @@ for _name, _dtype in (
     ("seg_limiter_state", LIMITER),
     ("seg_stream", STREAM),
     ("seg_cv", CV),
+    ("seg_strip", STRIP),
 ):
     if ffi.sizeof(_name) != _dtype.itemsize:
         raise ImportError(f"{_name} is {ffi.sizeof(_name)} bytes in C, {_dtype.itemsize} in NumPy")

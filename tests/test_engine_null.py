@@ -127,8 +127,8 @@ def test_mixer_stems_ramps_and_cv_do_not_depend_on_the_block_size(block: int) ->
     assert np.array_equal(out, expected)
 
 
-@pytest.mark.parametrize("block", [64, 65, 1031])
-def test_strips_do_not_depend_on_the_block_size_from_64_up(block: int) -> None:
+@pytest.mark.parametrize("block", [1, 64, 65, 1031])
+def test_strips_do_not_depend_on_the_block_size(block: int) -> None:
     strip = Strip(highpass_hz=80, gate_db=-60, low_db=3, mid_db=-2, high_db=1, compressor_db=-18)
     patch = dataclasses.replace(DRY, inputs={"in": Input(channel=1, strip=strip, to={"main": 0.0})})
     audio = noise(1)[: 1031 * 5]
