@@ -16,18 +16,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from engine.cli_rig import add_rig_options, chosen_rig, say_rig
+
 DONE, FAILED, WRONG = 0, 1, 2
 DEFAULT_PATCH = Path(__file__).parent.parent / "patches" / "stage.yaml"
 DEMO_PATCH = DEFAULT_PATCH.with_name("demo.yaml")
 
 
-def _load(path: Path) -> Any:
-    """The patch, or exit 2 with every error in it."""
-    from engine.patch_load import PatchError, load_patch
+def _load(path: Path, rig: Path | None = None) -> Any:
+    """The patch with the rig over it, or exit 2 with every error in them."""
+    from engine.rig_load import PatchError, load_placed
     from engine.soundfont import SoundFontError, prove
 
     try:
-        patch = load_patch(path)
+        patch = load_placed(path, rig)
         if patch.soundfont:
             prove(Path(patch.soundfont))
     except (PatchError, SoundFontError, OSError) as error:
@@ -50,8 +52,12 @@ def run(args: argparse.Namespace) -> int:
     from devices.audio.bypass import JackBypass
     from engine.supervisor import Supervisor
 
-    patch = _load(args.patch)
+    rig = chosen_rig(args)
+    patch = _load(args.patch, rig)
+    say_rig(patch, rig)
     session = _session_folder(args.session) if args.session else None
+    if session is not None and rig is not None:
+        (session / "rig.yaml").write_bytes(rig.read_bytes())
     return Supervisor(
         patch,
         args.name,
@@ -290,6 +296,7 @@ def _parser() -> argparse.ArgumentParser:
 
     c = add("run", run, "perform a patch until told to stop")
     c.add_argument("patch", type=Path, nargs="?", default=DEFAULT_PATCH)
+    add_rig_options(c)
     c.add_argument("--name", default="segue", help="of this performance (for `segue status`)")
     c.add_argument("--session", type=Path, help="folder for log and recording")
     c.add_argument("--seconds", type=float, help="stop after so long")

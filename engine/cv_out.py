@@ -1,4 +1,5 @@
-"""Control voltages from notes: pitch (1 V/octave, 0 V = C4) and gate, at their exact frames.
+"""Control voltages from notes: pitch (1 V/octave, 0 V = C4 at A4 = 440 Hz) and gate, at their exact
+frames.
 
 Pitch leads its gate by PITCH_LEAD_S. CV passes no limiter, no effect and no fade; on a resumed
 audio process gates start at 0 V and pitches where they were. Under DRY a voice that a model plays
@@ -19,6 +20,7 @@ from engine.mixer import Mixer, is_generated
 from engine.patch import Patch
 from engine.sampler import VoiceEvent
 from engine.state import MAX_CV
+from engine.tuning import semitones
 
 PITCH_LEAD_S = 0.001
 C4 = 60
@@ -39,6 +41,7 @@ class CvOutputs:
         if len(channels) > MAX_CV:
             raise ValueError(f"{len(channels)} control voltages, at most {MAX_CV}")
         self._lead = math.ceil(PITCH_LEAD_S * rate)
+        self._tuning_volts = semitones(patch.tuning_hz) / 12.0
         cells = pointer(state["cv"], "seg_cv *")
         self._lines: list[tuple[Any, str, float]] = []
         self._by_voice: dict[int, list[int]] = {}
@@ -84,7 +87,7 @@ class CvOutputs:
         for i in lines:
             cell, kind, gate_volts = self._lines[i]
             if kind == "pitch" and key is not None:
-                volts = (key - C4) / 12.0
+                volts = (key - C4) / 12.0 + self._tuning_volts
                 lib.seg_cv_edge(cell, frame, min(VOLTS_MAX, max(-VOLTS_MAX, volts)))
             elif kind == "gate" and gate is not None:
                 lib.seg_cv_edge(cell, frame + self._lead, gate_volts if gate else 0.0)

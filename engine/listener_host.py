@@ -23,12 +23,13 @@ BRIDGE_FRAMES = 4800  # a longer gap starts the observer anew
 
 class ListenerHost:
     """Cuts the tap into hops. A few missed cycles are bridged by silence, for a tracker that starts
-    anew needs seconds to find the beat again; a longer gap starts a new hop."""
+    anew needs seconds to find the beat again; a longer gap starts a new hop. late: frames of the
+    interface's round trip: what is heard at f was played with what was sent out so long before."""
 
-    def __init__(self, shared: Shared, observer: Observer) -> None:
+    def __init__(self, shared: Shared, observer: Observer, late: int = 0) -> None:
         self._tap = shared.ring("tap.listener")
         self._out = shared.ring("observations")
-        self._observer = observer
+        self._observer, self._late = observer, late
         inputs = self._tap.dtype["data"].shape[0]
         self._hop = np.zeros((inputs, observer.hop), np.float32)
         self._filled = 0
@@ -54,6 +55,7 @@ class ListenerHost:
             if self._filled == self._hop.shape[1]:
                 found = self._observer.observe(self._frame, self._hop)
                 if len(found):
+                    found["frame"] -= self._late
                     self._out.push(found)
                 self._frame += self._filled
                 self._filled = 0
@@ -69,7 +71,7 @@ def _serve(shared: Shared, stop: Stop) -> int:
     observer: Observer = getattr(importlib.import_module(module), name)()
     rate = clock.rate if clock else shared.patch.audio.rate
     observer.load(None, int(rate), {})
-    host = ListenerHost(shared, observer)
+    host = ListenerHost(shared, observer, round(shared.patch.audio.round_trip_ms * rate / 1000.0))
     while not stop:
         shared.heartbeat("listener")
         host.turn()

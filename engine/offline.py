@@ -77,7 +77,9 @@ class Offline:
         self._pool: Pool | None = None
         if patch.roles and soundfont is not None:
             makers = sorted({r.maker for r in patch.roles.values()} - {"rules"})
-            self._pool = Pool(soundfont, self.rate, workers=1, warm=makers)
+            self._pool = Pool(
+                soundfont, self.rate, workers=1, warm=makers, tuning_hz=patch.tuning_hz
+            )
         self._jobs: dict[int, tuple[int, int]] = {}
         self._performers: Performers | None = None
         self._performing = performing

@@ -1,4 +1,4 @@
-"""A patch: the music and, until rigs exist, the stage. Immutable, checked, complete.
+"""A patch: the music, and the stage where no rig says otherwise. Immutable, checked, complete.
 
 engine/patch_load.py reads these from YAML and names file, line and key of what is wrong. Children
 of the supervisor get the checked patch as JSON (to_json, from_json) from the shared folder, so all
@@ -13,6 +13,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from engine.tuning import A4_HZ
+
 Sends = dict[str, float]  # bus or effect name -> dB
 
 BUSES = ("main", "cue", "click", "monitor1", "monitor2", "monitor3", "monitor4")
@@ -22,11 +24,13 @@ EFFECTS = ("reverb", "delay")
 @dataclass(frozen=True)
 class Audio:
     """device: a regular expression over sounddevice names, '' for the default. block: frames a
-    period, asked of the device (JACK decides itself)."""
+    period, asked of the device (JACK decides itself). round_trip_ms: from an output back to an
+    input; what is heard is that much older than what is played with it."""
 
     device: str = ""
     rate: int = 48000
     block: int = 128
+    round_trip_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,7 @@ class Patch:
     name: str = "untitled"
     soundfont: str | None = None
     armed: bool = False  # True: stems may enter without a hand saying where the one is
+    tuning_hz: float = A4_HZ  # A4, of sampler voices, rendered stems and control voltages
     audio: Audio = field(default_factory=Audio)
     inputs: dict[str, Input] = field(default_factory=dict)
     midi: dict[str, MidiIn] = field(default_factory=dict)
@@ -184,6 +189,7 @@ class Patch:
             name=d["name"],
             soundfont=d["soundfont"],
             armed=d["armed"],
+            tuning_hz=d["tuning_hz"],
             audio=Audio(**d["audio"]),
             inputs=each("inputs", lambda v: Input(**{**v, "strip": Strip(**v["strip"])})),
             midi=each("midi", lambda v: MidiIn(**v)),

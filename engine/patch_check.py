@@ -19,8 +19,15 @@ MAKER_KINDS = ("stems",)
 MAX_STEM_S = 64  # the stem arena has MAX_STEMS slots of the longest role: about 1 GB at this length
 
 
-def check(patch: Patch, reader: Reader, folder: Path, models: Mapping[str, str]) -> None:
-    """Note every fault between the parts of `patch`; paths are relative to `folder`."""
+def check(
+    patch: Patch,
+    reader: Reader,
+    folder: Path,
+    models: Mapping[str, str],
+    rig: Reader | None = None,
+) -> None:
+    """Note every fault between the parts of `patch`; paths are relative to `folder`. rig: that of
+    the rig laid over it, where faults are noted that it brings."""
     found = (
         *_inputs(patch),
         *_midi(patch),
@@ -31,10 +38,12 @@ def check(patch: Patch, reader: Reader, folder: Path, models: Mapping[str, str])
         *_cv(patch),
         *_circles(patch),
         *_files(patch, folder),
+        *(_places(patch) if rig is None else ()),
     )
     for key, what, expected in found:
-        if not reader.faulty(key):
-            reader.note(reader.line_of(key), key, what, expected)
+        at = rig if rig is not None and key in rig.lines else reader
+        if not at.faulty(key):
+            at.note(at.line_of(key), key, what, expected)
 
 
 Fault = tuple[str, str, str]  # key, found, expected
@@ -43,13 +52,25 @@ Fault = tuple[str, str, str]  # key, found, expected
 def _inputs(patch: Patch) -> Iterator[Fault]:
     for name, given in patch.inputs.items():
         key = f"inputs.{name}"
-        if given.channel is None and given.stream is None:
-            yield f"{key}.channel", "nothing", "a channel, or a stream that feeds this input"
-        elif given.channel is not None and given.stream is not None:
+        if given.channel is not None and given.stream is not None:
             yield f"{key}.stream", "a stream beside a channel", "one of the two"
         streams = (PERFORMER, *(n for n, p in patch.players.items() if p.to))
         if given.stream is not None and given.stream not in streams:
             yield f"{key}.stream", describe(given.stream), suggest(given.stream, streams)
+
+
+def _places(patch: Patch) -> Iterator[Fault]:
+    """Where no rig says it, the patch has to."""
+    for name, given in patch.inputs.items():
+        if given.channel is None and given.stream is None:
+            expected = "a channel, a stream that feeds this input, or a rig that has its place"
+            yield f"inputs.{name}.channel", "nothing", expected
+    for name, output in patch.outputs.items():
+        if not output.channels:
+            yield f"outputs.{name}.channels", "nothing", "a list of channels, or a rig that has it"
+    for name, cv in patch.cv.items():
+        if not cv.channel:
+            yield f"cv.{name}.channel", "nothing", "a channel, or a rig that has its place"
 
 
 def _midi(patch: Patch) -> Iterator[Fault]:
@@ -140,6 +161,8 @@ def _cv(patch: Patch) -> Iterator[Fault]:
     for name, cv in patch.cv.items():
         key = f"cv.{name}.channel"
         yield from _voice(patch, f"cv.{name}.source", cv.source)
+        if not cv.channel:
+            continue
         if cv.channel in speakers:
             found = f"channel {cv.channel}, which outputs.{speakers[cv.channel]} sends to a speaker"
             yield key, found, "a channel of its own: a control voltage can destroy a speaker"

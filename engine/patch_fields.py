@@ -1,4 +1,5 @@
-"""The one table of what a patch may hold: for each dataclass of engine/patch.py, each field's kind.
+"""The one table of what a patch and a rig may hold: for each dataclass of engine/patch.py and
+engine/rig.py, each field's kind.
 
 The reader (engine/patch_read.py) and the JSON schema (engine/patch_schema.py) are both derived from
 it; a test holds its names against the dataclasses. Ranges are inclusive.
@@ -26,7 +27,9 @@ from engine.patch import (
     Surface,
     Voice,
 )
+from engine.rig import Rig, RigAudio, RigCv, RigInput, RigOutput, RigPort
 from engine.timeline import BPM_MAX, BPM_MIN, Boundary
+from engine.tuning import A4_HIGH_HZ, A4_LOW_HZ
 
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
 MAX_TEXT = 256  # characters of a name, pattern or path
@@ -143,12 +146,23 @@ GAIN = Number(-90, 24, "dB")
 SENDS = Field(SendsTo(GAIN))
 PORT = Text("a pattern (regular expression) of MIDI port names", regex=True)
 PROGRAM = Number(0, 127, whole=True)
+TUNING = Number(A4_LOW_HZ, A4_HIGH_HZ, "Hz (A4)")
+DEVICE = Text("a pattern (regular expression) of audio device names", regex=True, empty=True)
+RATE = Number(8000, 192000, "Hz", whole=True)
+BLOCK = Number(32, 1024, "frames", whole=True)
+ROUND_TRIP = Number(0, 500, "ms")
+DRY = Choice(("hardware", "jack", "segue"))
+CHANNELS = ListOf(Channel(), 1, 64)
+FULL_SCALE = Number(0.1, 20, "V")
+OFFSET = Number(-10, 10, "V")
+POLARITY = Choice((1, -1))
 
 FIELDS: dict[type, dict[str, Field]] = {
     Patch: {
         "name": Field(Text("a name")),
         "soundfont": Field(Text("the path of a SoundFont (.sf2)"), optional=True),
         "armed": Field(Flag()),
+        "tuning_hz": Field(TUNING),
         "audio": Field(Table(Audio)),
         "inputs": Field(Named(Input, 32)),
         "midi": Field(Named(MidiIn, 16)),
@@ -161,17 +175,16 @@ FIELDS: dict[type, dict[str, Field]] = {
         "surfaces": Field(Named(Surface, 8)),
     },
     Audio: {
-        "device": Field(
-            Text("a pattern (regular expression) of audio device names", regex=True, empty=True)
-        ),
-        "rate": Field(Number(8000, 192000, "Hz", whole=True)),
-        "block": Field(Number(32, 1024, "frames", whole=True)),
+        "device": Field(DEVICE),
+        "rate": Field(RATE),
+        "block": Field(BLOCK),
+        "round_trip_ms": Field(ROUND_TRIP),
     },
     Input: {
         "channel": Field(Channel(), optional=True),
         "stream": Field(Text("performer or the name of a player"), optional=True),
         "trim_db": Field(GAIN),
-        "dry": Field(Choice(("hardware", "jack", "segue"))),
+        "dry": Field(DRY),
         "strip": Field(Table(Strip)),
         "to": SENDS,
     },
@@ -219,16 +232,16 @@ FIELDS: dict[type, dict[str, Field]] = {
         "config": Field(Free()),
     },
     Output: {
-        "channels": Field(ListOf(Channel(), 1, 64), required=True),
+        "channels": Field(CHANNELS),
         "limit": Field(Flag()),
     },
     Cv: {
-        "channel": Field(Channel(), required=True),
+        "channel": Field(Channel()),
         "source": Field(Text("the name of a voice"), required=True),
         "kind": Field(Choice(("pitch", "gate"))),
-        "volts_full_scale": Field(Number(0.1, 20, "V")),
-        "offset_volts": Field(Number(-10, 10, "V")),
-        "polarity": Field(Choice((1, -1))),
+        "volts_full_scale": Field(FULL_SCALE),
+        "offset_volts": Field(OFFSET),
+        "polarity": Field(POLARITY),
         "gate_volts": Field(Number(0, 12, "V")),
     },
     Clock: {
@@ -244,6 +257,42 @@ FIELDS: dict[type, dict[str, Field]] = {
         "kind": Field(Choice(("launchpad",))),
         "port": Field(PORT),
         "driver": Field(Choice(("mk3", "launchpad-py"))),
+    },
+    Rig: {
+        "name": Field(Text("a name of the place")),
+        "tuning_hz": Field(TUNING, optional=True),
+        "audio": Field(Table(RigAudio)),
+        "inputs": Field(Named(RigInput, 64)),
+        "outputs": Field(Named(RigOutput, len(BUSES), BUSES)),
+        "midi": Field(Named(RigPort, 64)),
+        "surfaces": Field(Named(RigPort, 16)),
+        "cv": Field(Named(RigCv, 64)),
+    },
+    RigAudio: {
+        "device": Field(DEVICE, optional=True),
+        "rate": Field(RATE, optional=True),
+        "block": Field(BLOCK, optional=True),
+        "round_trip_ms": Field(ROUND_TRIP, optional=True),
+    },
+    RigInput: {
+        "channel": Field(Channel(), optional=True),
+        "trim_db": Field(GAIN, optional=True),
+        "dry": Field(DRY, optional=True),
+        "noise_db": Field(Number(-200, 24, "dBFS"), optional=True),
+        "ring_out_db": Field(SendsTo(Number(-90, 150, "dB"))),
+    },
+    RigOutput: {
+        "channels": Field(CHANNELS),
+        "limit": Field(Flag(), optional=True),
+    },
+    RigPort: {
+        "port": Field(PORT, optional=True),
+    },
+    RigCv: {
+        "channel": Field(Channel(), optional=True),
+        "volts_full_scale": Field(FULL_SCALE, optional=True),
+        "offset_volts": Field(OFFSET, optional=True),
+        "polarity": Field(POLARITY, optional=True),
     },
 }
 

@@ -13,11 +13,16 @@ import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.patch import Patch
 from engine.patch_check import check, resolve
 from engine.patch_read import Reader
 from engine.patch_yaml import MAX_BYTES, PatchError, Problem, read_tree
+from engine.rig_place import place
+
+if TYPE_CHECKING:
+    from engine.rig_load import LoadedRig
 
 __all__ = ["PatchError", "Problem", "known_models", "load_patch"]
 
@@ -37,18 +42,26 @@ def known_models(folder: Path = MODELS) -> dict[str, str]:
     return kinds
 
 
-def load_patch(path: str | Path, models: Mapping[str, str] | None = None) -> Patch:
+def load_patch(
+    path: str | Path, models: Mapping[str, str] | None = None, rig: LoadedRig | None = None
+) -> Patch:
     """Read and check a patch; its paths come back absolute. Raises PatchError.
 
     models: the models that players and makers may name, with their KIND; None: those of models/.
+    rig: laid over it; what has no place then is missing, without one it is a fault.
     """
     path = Path(path)
     reader = Reader(str(path))
-    patch: Patch = reader.table(read_tree(str(path), _read(path)), "", Patch)
+    patch: Patch = reader.table(read_tree(str(path), read_file(path)), "", Patch)
     folder = path.resolve().parent
-    check(patch, reader, folder, known_models() if models is None else models)
-    if reader.problems:
-        raise PatchError(reader.problems)
+    there = None
+    if rig is not None:
+        patch = place(patch, rig.rig)
+        there = Reader(str(rig.path))
+        there.lines = rig.reader.lines
+    check(patch, reader, folder, known_models() if models is None else models, there)
+    if reader.problems or (there is not None and there.problems):
+        raise PatchError(reader.problems + (there.problems if there is not None else []))
     if patch.soundfont is not None:
         patch = replace(patch, soundfont=str(resolve(patch.soundfont, folder)))
     players = {
@@ -58,18 +71,19 @@ def load_patch(path: str | Path, models: Mapping[str, str] | None = None) -> Pat
     return replace(patch, players=players)
 
 
-def _read(path: Path) -> bytes:
-    """A file's bytes, at most one more than a patch may have. Raises PatchError."""
+def read_file(path: Path, what: str = "patch") -> bytes:
+    """A file's bytes, at most one more than a patch may have. Raises PatchError. what: patch or
+    rig, for messages."""
     try:
         # Asked before opening: opening a FIFO would wait for ever.
         if not stat.S_ISREG(path.stat().st_mode):
             found = "a folder" if path.is_dir() else "something that is no plain file"
-            raise PatchError([Problem(str(path), 0, "", found, "a patch file (.yaml)")])
+            raise PatchError([Problem(str(path), 0, "", found, f"a {what} file (.yaml)")])
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        problem = Problem(str(path), 0, "", "no such file", "a patch file (.yaml)")
+        problem = Problem(str(path), 0, "", "no such file", f"a {what} file (.yaml)")
         raise PatchError([problem]) from None
     except (OSError, ValueError) as error:
         found = f"a file that cannot be read ({error})"
-        raise PatchError([Problem(str(path), 0, "", found, "a readable patch file")]) from None
+        raise PatchError([Problem(str(path), 0, "", found, f"a readable {what} file")]) from None

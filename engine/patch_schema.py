@@ -1,10 +1,14 @@
-"""JSON Schema (draft 2020-12) of a patch, from the table of fields: for editors that check YAML.
+"""JSON Schema (draft 2020-12) of a patch or a rig, from the table of fields: for editors that check
+YAML. That of a rig is published as patches/schema/rig.json (`python -m engine.patch_schema` writes
+it anew; a test holds the two together).
 
 It knows keys, types and ranges; references and routes are checked by load_patch alone.
 """
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from engine.patch import Patch
@@ -26,15 +30,24 @@ from engine.patch_fields import (
     Table,
     Text,
 )
+from engine.rig import Rig
+
+FOLDER = Path(__file__).parent.parent / "patches" / "schema"
+PUBLISHED: dict[str, type] = {"rig.json": Rig}
 
 
-def json_schema() -> dict[str, Any]:
-    """The schema of a whole patch."""
+def json_schema(of: type = Patch) -> dict[str, Any]:
+    """The schema of a whole patch, or of a whole rig."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "segue patch",
-        **_table(Patch),
+        "title": f"segue {of.__name__.lower()}",
+        **_table(of),
     }
+
+
+def published(of: type) -> str:
+    """The text of a published schema."""
+    return json.dumps(json_schema(of), indent=1) + "\n"
 
 
 def _table(of: type) -> dict[str, Any]:
@@ -81,3 +94,9 @@ def _kind(kind: Kind) -> dict[str, Any]:
             names = {"enum": list(kind.names)} if kind.names else {"pattern": f"^{NAME}$"}
             members = {"additionalProperties": _table(kind.of), "maxProperties": kind.most}
             return {"type": "object", "propertyNames": names, **members}
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, of in PUBLISHED.items():
+        (FOLDER / name).write_text(published(of), encoding="utf-8")

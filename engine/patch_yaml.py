@@ -124,8 +124,8 @@ def plain(text: str) -> bool | int | float | str | None:
 class _Reader:
     """Builds the tree from parser events; `key` in messages is the path walked so far."""
 
-    def __init__(self, file: str, text: str) -> None:
-        self.file = file
+    def __init__(self, file: str, text: str, what: str) -> None:
+        self.file, self.what = file, what
         self.events = yaml.SafeLoader(text)
         self.values = 0
 
@@ -135,13 +135,13 @@ class _Reader:
     def document(self) -> Node:
         self.events.get_event()  # stream start
         if self.events.check_event(yaml.StreamEndEvent):
-            raise self.fail(1, "", "an empty file", "a patch (see patches/minimal.yaml)")
+            raise self.fail(1, "", "an empty file", f"a {self.what} (see patches/)")
         self.events.get_event()  # document start
         node = self.node("", 0)
         self.events.get_event()  # document end
         if not self.events.check_event(yaml.StreamEndEvent):
             line = self.events.peek_event().start_mark.line + 1
-            raise self.fail(line, "", "a second document (---)", "one patch in a file")
+            raise self.fail(line, "", "a second document (---)", f"one {self.what} in a file")
         return node
 
     def node(self, key: str, depth: int) -> Node:
@@ -159,7 +159,7 @@ class _Reader:
         self.values += 1
         if self.values > MAX_VALUES:
             found = f"more than {MAX_VALUES} values"
-            raise self.fail(line, key, found, f"at most {MAX_VALUES} in a patch")
+            raise self.fail(line, key, found, f"at most {MAX_VALUES} in a {self.what}")
         if isinstance(event, yaml.ScalarEvent):
             return Scalar(line, plain(event.value) if event.implicit[0] else event.value)
         if depth >= MAX_DEPTH:
@@ -194,21 +194,22 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def read_tree(file: str, data: bytes) -> Node:
-    """Parse a whole file's bytes. Raises PatchError for whatever is wrong with them."""
+def read_tree(file: str, data: bytes, what: str = "patch") -> Node:
+    """Parse a whole file's bytes. Raises PatchError for whatever is wrong with them. what: patch or
+    rig, for messages."""
 
     def fail(line: int, found: str, expected: str) -> PatchError:
         return PatchError([Problem(file, line, "", found, expected)])
 
     if len(data) > MAX_BYTES:
-        raise fail(0, f"more than {MAX_BYTES // 1024} KiB", "a patch of a few kilobytes")
+        raise fail(0, f"more than {MAX_BYTES // 1024} KiB", f"a {what} of a few kilobytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise fail(line, f"the byte 0x{data[error.start]:02x}", "text in UTF-8") from None
     try:
-        return _Reader(file, text).document()
+        return _Reader(file, text, what).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0

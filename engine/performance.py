@@ -108,7 +108,8 @@ class LivePerformance:
         self._notes = self.state["notes"][0]
         self._t = self.state["t"]
         self._voices = [  # without a SoundFont notes still drive CV
-            SampledVoice(soundfont, v, rate) if soundfont else None for v in patch.voices.values()
+            SampledVoice(soundfont, v, rate, patch.tuning_hz) if soundfont else None
+            for v in patch.voices.values()
         ]
         sent = {bus for name in self.mixer.names for bus in sends_of(patch, name)}
         self._effects: dict[int, Chain] = {

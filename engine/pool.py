@@ -27,6 +27,7 @@ from engine.pool_process import WorkerProcess, WorkerState
 from engine.pool_wire import NOTES_MAX, WireError, request_to_json, stem_from_result
 from engine.stem import Stem, StemRequest
 from engine.stem_render import RenderError, frames_exact
+from engine.tuning import A4_HZ
 
 WORKER_COMMAND = (sys.executable, "-m", "engine.worker")
 FALLBACK_MAKER = "rules"
@@ -79,8 +80,8 @@ class _Job:
 
 
 class Pool:
-    """Owns its worker processes. soundfont, rate: what stems are rendered with. warm: makers that
-    main workers load at their start. command: for tests."""
+    """Owns its worker processes. soundfont, rate, tuning_hz (A4): what stems are rendered with.
+    warm: makers that main workers load at their start. command: for tests."""
 
     def __init__(
         self,
@@ -89,8 +90,9 @@ class Pool:
         workers: int = 1,
         warm: Sequence[str] = ("orpheus",),
         command: Sequence[str] = WORKER_COMMAND,
+        tuning_hz: float = A4_HZ,
     ) -> None:
-        self.soundfont, self.rate = soundfont, rate
+        self.soundfont, self.rate, self.tuning_hz = soundfont, rate, tuning_hz
         self.lanes = {
             Lane.MAIN: [WorkerProcess(f"worker {i + 1}", command, warm) for i in range(workers)],
             Lane.RULES: [WorkerProcess("rules worker", command, [FALLBACK_MAKER])],
@@ -221,6 +223,7 @@ class Pool:
             "drums": job.drums,
             "soundfont": str(self.soundfont),
             "rate": self.rate,
+            "tuning_hz": self.tuning_hz,
         }
         self._send(worker, header)
 

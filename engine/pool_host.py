@@ -39,7 +39,8 @@ class PoolHost:
         clock = shared.clock()
         rate = int(clock.rate) if clock else shared.patch.audio.rate
         makers = sorted({r.maker for r in shared.patch.roles.values()} - {"rules"})
-        self.pool = Pool(soundfont, rate, workers=1, warm=makers)
+        tuning_hz = shared.patch.tuning_hz
+        self.pool = Pool(soundfont, rate, workers=1, warm=makers, tuning_hz=tuning_hz)
         self._slots: dict[int, tuple[int, int]] = {}  # pool's job -> (stem id, arena slot)
         self._outbox: list[dict[str, Any]] = []
         assert shared.folder is not None

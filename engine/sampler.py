@@ -18,6 +18,7 @@ from tinysoundfont import _tinysoundfont
 from engine.kernel import lib, pointer
 from engine.layout import NoteKind
 from engine.patch import Voice
+from engine.tuning import A4_HZ, semitones
 
 MAX_FRAMES = 2048
 POLYPHONY = 64
@@ -27,15 +28,19 @@ VoiceEvent = tuple[int, int, int, int, int]  # offset in the block, kind, key, v
 
 
 class SampledVoice:
-    """One voice. Notes are (key, velocity) on one internal channel."""
+    """One voice. Notes are (key, velocity) on one internal channel. tuning_hz: A4 (no drums)."""
 
-    def __init__(self, soundfont: Path, voice: Voice, rate: float) -> None:
+    def __init__(
+        self, soundfont: Path, voice: Voice, rate: float, tuning_hz: float = A4_HZ
+    ) -> None:
         self._font = _tinysoundfont.SoundFont(str(soundfont))
         self._font.set_output(_tinysoundfont.OutputMode.StereoInterleaved, int(rate), voice.gain_db)
         self._font.set_max_voices(POLYPHONY)
         if voice.bank:
             self._font.channel_set_bank(0, voice.bank)
         self._set_program(voice.program, voice.drums)
+        if not voice.drums:
+            self._font.channel_set_tuning(0, semitones(tuning_hz))
         self._stereo = np.zeros(2 * MAX_FRAMES, np.float32)
         self._bytes = memoryview(self._stereo.view(np.uint8).data)
         self._source = pointer(self._stereo)

@@ -16,6 +16,7 @@ import numpy as np
 
 from engine.adapter import AdapterError
 from engine.stem import Stem, StemNote, StemRequest
+from engine.tuning import A4_HZ, semitones
 
 LOUDNESS_LUFS = -18.0
 PEAK_MAX_DB = -1.05  # dBFS, of samples
@@ -52,15 +53,19 @@ def render(
     rate: int,
     program: int,
     drums: bool,
+    tuning_hz: float = A4_HZ,
 ) -> Stem:
     """A Stem with audio float32 (2, round(frames_exact)) at -18 LUFS, peaks below -1 dBFS.
 
-    program 0-127 (General MIDI), or the drum kit. Raises RenderError: a bad SoundFont, silence.
+    program 0-127 (General MIDI), or the drum kit, which has no tuning. tuning_hz: A4.
+    Raises RenderError: a bad SoundFont, silence.
     """
     exact = frames_exact(request, rate)
     frames = round(exact)
     events = _events(notes, request, exact, frames)
     synth = _synth(soundfont, rate, program, drums)
+    if not drums:
+        synth.set_tuning(0, semitones(tuning_hz))  # type: ignore[attr-defined]
     warm = max(1, math.ceil(TAIL_SECONDS * rate / frames))
     for _ in range(warm):
         _play(synth, events, frames, frames)

@@ -142,6 +142,7 @@ class Worker:
             header["rate"],
             header["program"],
             header["drums"],
+            header["tuning_hz"],
         )
         assert stem.audio is not None
         done = time.monotonic()

@@ -10,6 +10,7 @@ import ctypes.util
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,17 +98,19 @@ def choose(sd: Any, patch: Patch, jack: JackClock | None) -> Found:
         patch,
         int(device["max_input_channels"]),
         int(device["max_output_channels"]),
-        ports_in,
-        ports_out,
+        [" ".join(names) for names in ports_in],
+        [" ".join(names) for names in ports_out],
     )
+    if jack is not None and patch.audio.rate != jack.rate:
+        missing.append(f"rate {patch.audio.rate} Hz: the sound server runs at {jack.rate} Hz")
     return Found(
         index,
         str(device["name"]),
         host,
         channels,
         missing,
-        [name.split()[0] for name in ports_in],
-        [name.split()[0] for name in ports_out],
+        [names[0] for names in ports_in],
+        [names[0] for names in ports_out],
     )
 
 
@@ -122,6 +125,12 @@ def _channel(wanted: int | str | None, count: int, names: list[str]) -> int | No
     return None
 
 
+def _wanted(channels: Sequence[int | str | None], count: int) -> str:
+    """What was looked for and is not there."""
+    wanted = ", ".join(str(c) for c in channels if c)
+    return f"channel {wanted} of {count}" if wanted else "no channel, in patch or rig"
+
+
 def map_channels(
     patch: Patch, count_in: int, count_out: int, names_in: list[str], names_out: list[str]
 ) -> tuple[ChannelMap, list[str]]:
@@ -132,22 +141,29 @@ def map_channels(
         channel = _channel(source.channel, count_in, names_in)
         if channel is not None:
             inputs[name] = channel
-        elif source.channel is not None:
-            missing.append(f"input {name}: channel {source.channel} of {count_in}")
+        elif source.stream is None:
+            missing.append(f"input {name}: {_wanted([source.channel], count_in)}")
     outputs: dict[str, tuple[int, ...]] = {}
     for name, output in patch.outputs.items():
         found = [_channel(c, count_out, names_out) for c in output.channels]
         if found and all(c is not None for c in found):
             outputs[name] = tuple(c for c in found if c is not None)
         else:
-            missing.append(f"output {name}: channels {list(output.channels)} of {count_out}")
+            missing.append(f"output {name}: {_wanted(output.channels, count_out)}")
     cv: dict[str, int] = {}
     for name, line in patch.cv.items():
-        channel = _channel(line.channel, count_out, names_out)
-        if channel is not None:
-            cv[name] = channel
+        channel = _channel(line.channel or None, count_out, names_out)
+        speaker = next((n for n, chans in outputs.items() if channel in chans), None)
+        if channel is None:
+            missing.append(f"cv {name}: {_wanted([line.channel], count_out)}")
+        elif speaker is not None:  # only known now, where one of them is a pattern
+            missing.append(
+                f"cv {name}: {line.channel} is channel {channel + 1}, where output {speaker} is"
+            )
+        elif channel in cv.values():
+            missing.append(f"cv {name}: {line.channel} is channel {channel + 1}, taken already")
         else:
-            missing.append(f"cv {name}: channel {line.channel} of {count_out}")
+            cv[name] = channel
     used_out = [*(c for chans in outputs.values() for c in chans), *cv.values()]
     return (
         ChannelMap(

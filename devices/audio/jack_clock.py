@@ -39,6 +39,8 @@ SERVER_NAME = 0x04
 PORT_IS_INPUT, PORT_IS_OUTPUT = 0x1, 0x2
 AUDIO_TYPE = b"32 bit float mono audio"
 
+PortNames = tuple[str, ...]  # a port's name, then its aliases
+
 
 def _library() -> Any:
     return _ffi.dlopen(ctypes.util.find_library("jack") or "libjack.so.0")
@@ -72,16 +74,16 @@ class JackClock:
         self._last = frame
         return self._high + frame
 
-    def ports(self, client: str) -> tuple[list[str], list[str]]:
-        """Audio ports of another client, in channel order: (captures, playbacks), each "name alias
-        alias". Not real-time safe."""
+    def ports(self, client: str) -> tuple[list[PortNames], list[PortNames]]:
+        """Audio ports of another client, in channel order: (captures, playbacks), each its name,
+        then its aliases; any of them may hold spaces. Not real-time safe."""
         return self._ports(client, PORT_IS_OUTPUT), self._ports(client, PORT_IS_INPUT)
 
-    def _ports(self, client: str, flags: int) -> list[str]:
+    def _ports(self, client: str, flags: int) -> list[PortNames]:
         lib = self._lib
         pattern = f"^{re.escape(client)}:".encode()
         names = lib.jack_get_ports(self._client, pattern, AUDIO_TYPE, flags)
-        found: list[str] = []
+        found: list[PortNames] = []
         if names == _ffi.NULL:
             return found
         size = int(lib.jack_port_name_size())
@@ -91,7 +93,7 @@ class JackClock:
             name = names[len(found)]
             count = lib.jack_port_get_aliases(lib.jack_port_by_name(self._client, name), aliases)
             texts = [name, *buffers[:count]]
-            found.append(" ".join(_ffi.string(t).decode(errors="replace") for t in texts))
+            found.append(tuple(_ffi.string(t).decode(errors="replace") for t in texts))
         lib.jack_free(names)
         return found
 

@@ -223,8 +223,9 @@ class Witness:
         self._sweep = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         if folder is not None:
             self._sweep.detach()
-        self.log = self.folder / f"{name}.log"
-        self.capture = self.folder / f"{name}.f32" if capture and inputs else None
+        self._stem = name.replace("/", "_")  # a client may be named what no file can
+        self.log = self.folder / f"{self._stem}.log"
+        self.capture = self.folder / f"{self._stem}.f32" if capture and inputs else None
         self.process: subprocess.Popen[bytes] | None = None
         self.exit_code: int | None = None
         self._lines: list[str] = []
@@ -252,7 +253,7 @@ class Witness:
             return play
         if play.ndim != 2 or play.shape[1] != outputs:
             raise ValueError(f"play has shape {play.shape}, expected (frames, {outputs})")
-        path = self.folder / f"{self.name}.play.f32"
+        path = self.folder / f"{self._stem}.play.f32"
         np.ascontiguousarray(play, dtype="<f4").tofile(path)
         return path
 

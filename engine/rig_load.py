@@ -1,0 +1,56 @@
+"""A rig file to a checked Rig, and a patch with a rig laid over it: the only way in.
+
+Faults are told as those of a patch are: file, line, key, what was found, what was expected. Not
+real-time safe; any thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.patch import Patch
+from engine.patch_load import PatchError, load_patch, read_file
+from engine.patch_read import Reader
+from engine.patch_yaml import read_tree
+from engine.rig import Rig
+
+__all__ = ["LoadedRig", "PatchError", "default_rig", "load_placed", "load_rig"]
+
+
+@dataclass(frozen=True)
+class LoadedRig:
+    """reader: knows the lines, for faults that show only together with a patch."""
+
+    path: Path
+    rig: Rig
+    reader: Reader
+
+
+def default_rig() -> Path:
+    """$XDG_CONFIG_HOME/segue/rig.yaml, or ~/.config/segue/rig.yaml; it need not exist."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "segue" / "rig.yaml"
+
+
+def load_rig(path: str | Path) -> LoadedRig:
+    """Read and check a rig by itself. Raises PatchError with every fault in it."""
+    path = Path(path)
+    reader = Reader(str(path))
+    data = read_file(path, "rig")
+    rig: Rig = reader.table(read_tree(str(path), data, "rig"), "", Rig)
+    if reader.problems:
+        raise PatchError(reader.problems)
+    return LoadedRig(path, rig, reader)
+
+
+def load_placed(
+    path: str | Path, rig: str | Path | None, models: Mapping[str, str] | None = None
+) -> Patch:
+    """A patch as it is played here: with the rig at `rig` over it, or as it stands (None).
+
+    Raises PatchError: faults of either file, or of both together (a voltage on a speaker's
+    channel)."""
+    return load_patch(path, models, None if rig is None else load_rig(rig))
