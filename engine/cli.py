@@ -24,12 +24,13 @@ DEMO_PATCH = DEFAULT_PATCH.with_name("demo.yaml")
 
 
 def _load(path: Path, rig: Path | None = None) -> Any:
-    """The patch with the rig over it, or exit 2 with every error in them."""
-    from engine.rig_load import PatchError, load_placed
+    """The patch (a set's patches as one) with the rig over it, or exit 2 with every error."""
+    from engine.patch_load import PatchError
+    from engine.set_load import load_performance
     from engine.soundfont import SoundFontError, prove
 
     try:
-        patch = load_placed(path, rig)
+        patch = load_performance(path, rig)
         if patch.soundfont:
             prove(Path(patch.soundfont))
     except (PatchError, SoundFontError, OSError) as error:
@@ -270,6 +271,13 @@ def bench(args: argparse.Namespace) -> int:
     return DONE
 
 
+def schema(args: argparse.Namespace) -> int:
+    from engine.patch_schema import PUBLISHED, json_schema
+
+    _say_json(json_schema(PUBLISHED[f"{args.what}.json"]))
+    return DONE
+
+
 def gig(args: argparse.Namespace) -> int:
     from engine.bench.jackd import JackError
     from engine.bench.native import NativeError
@@ -323,6 +331,8 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--block", type=int, default=128, help="frames a period")
     c.add_argument("--seconds", type=float, default=600.0, help="how long misses are counted")
     c.add_argument("--only", nargs="+", default=[], help="of performance: these measurements")
+    c = add("schema", schema, "the JSON Schema of a patch, set or rig, for editors that check YAML")
+    c.add_argument("what", choices=("patch", "set", "rig"), nargs="?", default="patch")
     c = add("gig", gig, "twelve minutes live over JACK, judged by ear of other clients")
     c.add_argument("--minutes", type=float, default=12.0)
     c.add_argument("--keep", type=Path, help="folder to keep the captures in")

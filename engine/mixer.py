@@ -47,6 +47,13 @@ def sends_of(patch: Patch, source_name: str) -> Sends:
     return {"click": 0.0}
 
 
+def sent_buses(patch: Patch) -> set[str]:
+    """Every bus and effect that the patch or a scene of its songs sends anything to."""
+    sent = {bus for name in source_names(patch) for bus in sends_of(patch, name)}
+    scenes = (scene for song in patch.songs.values() for scene in song.scenes.values())
+    return sent | {bus for scene in scenes for sends in scene.mix.values() for bus in sends}
+
+
 def is_generated(patch: Patch, source: str) -> bool:
     """Whether DRY silences it: everything a model plays, and the effects that carry its tail."""
     kind, _, name = source.partition(".")
@@ -113,7 +120,7 @@ class Mixer:
 
     @staticmethod
     def _used_buses(patch: Patch) -> list[int]:
-        sent = {bus for name in source_names(patch) for bus in sends_of(patch, name)}
+        sent = sent_buses(patch)
         named = sent | set(patch.outputs) | {"main"}
         return [i for i, bus in enumerate(BUS_ORDER) if bus in named]
 

@@ -13,9 +13,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from engine.song import Sends, Song
 from engine.tuning import A4_HZ
-
-Sends = dict[str, float]  # bus or effect name -> dB
 
 BUSES = ("main", "cue", "click", "monitor1", "monitor2", "monitor3", "monitor4")
 EFFECTS = ("reverb", "delay")
@@ -48,12 +47,14 @@ class Strip:
 @dataclass(frozen=True)
 class Input:
     """channel: device input (from 1), or a regular expression over port names, or None where
-    `stream` names a process that feeds it (the demo's performers). dry: whose dry path it is."""
+    `stream` names a process that feeds it (the demo's performers). dry: whose dry path it is.
+    written: semitones by which the player's part lies above what sounds (B flat trumpet: 2)."""
 
     channel: int | str | None = None
     stream: str | None = None
     trim_db: float = 0.0
     dry: str = "segue"  # hardware | jack | segue
+    written: int = 0
     strip: Strip = field(default_factory=Strip)
     to: Sends = field(default_factory=dict)
 
@@ -63,7 +64,8 @@ class MidiIn:
     """port: regular expression over MIDI input ports. voice: thru to this sampler voice.
 
     dry_cc, master_cc: controllers that toggle DRY (67: the left foot-switch) and set the master
-    level; None leaves the controller to the voice.
+    level; None leaves the controller to the voice. pedals: what a hand (or foot) asks of the
+    conductor -> controller. written: semitones by which the player's part lies above what sounds.
     """
 
     port: str = ""
@@ -72,6 +74,8 @@ class MidiIn:
     transpose: int = 0
     dry_cc: int | None = 67
     master_cc: int | None = None
+    pedals: dict[str, int] = field(default_factory=dict)
+    written: int = 0
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,7 @@ class Patch:
     cv: dict[str, Cv] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     surfaces: dict[str, Surface] = field(default_factory=dict)
+    songs: dict[str, Song] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -202,6 +207,7 @@ class Patch:
             cv=each("cv", lambda v: Cv(**v)),
             clock=Clock(**{**d["clock"], "listen": tuple(d["clock"]["listen"])}),
             surfaces=each("surfaces", lambda v: Surface(**v)),
+            songs=each("songs", Song.from_dict),
         )
 
 

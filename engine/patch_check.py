@@ -12,11 +12,11 @@ from pathlib import Path
 from engine.patch import Patch
 from engine.patch_read import Reader, suggest
 from engine.patch_yaml import describe
+from engine.song_check import song_faults
 
 PERFORMER = "performer"  # the stream that the demo's performers feed
 PLAYER_KINDS = ("notes", "texture")
 MAKER_KINDS = ("stems",)
-MAX_STEM_S = 64  # the stem arena has MAX_STEMS slots of the longest role: about 1 GB at this length
 
 
 def check(
@@ -34,6 +34,7 @@ def check(
         *_players(patch, models),
         *_roles(patch, models),
         *_clock(patch),
+        *song_faults(patch),
         *_channels(patch),
         *_cv(patch),
         *_circles(patch),
@@ -123,10 +124,6 @@ def _players(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
 def _roles(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
     for name, role in patch.roles.items():
         yield from _model(f"roles.{name}.maker", role.maker, MAKER_KINDS, models)
-        seconds = role.bars * patch.clock.beats_per_bar * 60.0 / patch.clock.bpm
-        if seconds > MAX_STEM_S:
-            found = f"{role.bars} bars, which last {seconds:.0f} s at {patch.clock.bpm:g} BPM"
-            yield f"roles.{name}.bars", found, f"stems of at most {MAX_STEM_S} s"
 
 
 def _clock(patch: Patch) -> Iterator[Fault]:

@@ -28,6 +28,7 @@ from engine.patch import (
     Voice,
 )
 from engine.rig import Rig, RigAudio, RigCv, RigInput, RigOutput, RigPort
+from engine.song import Ending, Scene, ScenePart, SetEntry, SetList, Song
 from engine.timeline import BPM_MAX, BPM_MIN, Boundary
 from engine.tuning import A4_HIGH_HZ, A4_LOW_HZ
 
@@ -130,7 +131,18 @@ class Named:
         return f"a mapping of at most {self.most} names, each a mapping"
 
 
-Kind = Number | Flag | Text | Choice | Channel | ListOf | SendsTo | Free | Table | Named
+@dataclass(frozen=True)
+class MapOf:
+    """Names, each with one value. names: the only ones allowed, if given; else references, checked
+    by engine/patch_check.py."""
+
+    item: Flag | Number | SendsTo
+    expected: str
+    names: tuple[str, ...] = ()
+    most: int = 64
+
+
+Kind = Number | Flag | Text | Choice | Channel | ListOf | SendsTo | Free | Table | Named | MapOf
 
 
 @dataclass(frozen=True)
@@ -156,6 +168,15 @@ CHANNELS = ListOf(Channel(), 1, 64)
 FULL_SCALE = Number(0.1, 20, "V")
 OFFSET = Number(-10, 10, "V")
 POLARITY = Choice((1, -1))
+BPM = Number(BPM_MIN, BPM_MAX, "beats a minute")
+BEATS_PER_BAR = Number(1, 32, "beats", whole=True)
+BARS_PER_PHRASE = Number(1, 64, "bars", whole=True)
+KEY = Number(0, 11, "semitones above C", whole=True)
+WRITTEN = Number(-24, 24, "semitones above what sounds", whole=True)
+PEDAL_ACTIONS = (
+    "next_song", "next_scene", "standby", "end", "this_is_one", "tap", "let_in", "next", "click",
+    "stop_all", "reload",
+)  # fmt: skip
 
 FIELDS: dict[type, dict[str, Field]] = {
     Patch: {
@@ -173,6 +194,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "cv": Field(Named(Cv, 16)),
         "clock": Field(Table(Clock)),
         "surfaces": Field(Named(Surface, 8)),
+        "songs": Field(Named(Song, 64)),
     },
     Audio: {
         "device": Field(DEVICE),
@@ -185,6 +207,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "stream": Field(Text("performer or the name of a player"), optional=True),
         "trim_db": Field(GAIN),
         "dry": Field(DRY),
+        "written": Field(WRITTEN),
         "strip": Field(Table(Strip)),
         "to": SENDS,
     },
@@ -203,6 +226,14 @@ FIELDS: dict[type, dict[str, Field]] = {
         "transpose": Field(Number(-48, 48, "semitones", whole=True)),
         "dry_cc": Field(Number(0, 119, whole=True), optional=True),
         "master_cc": Field(Number(0, 119, whole=True), optional=True),
+        "pedals": Field(
+            MapOf(
+                Number(0, 119, "(a controller)", whole=True),
+                "a mapping of actions to controllers, such as {next_song: 80}",
+                PEDAL_ACTIONS,
+            )
+        ),
+        "written": Field(WRITTEN),
     },
     Voice: {
         "program": Field(PROGRAM),
@@ -245,13 +276,55 @@ FIELDS: dict[type, dict[str, Field]] = {
         "gate_volts": Field(Number(0, 12, "V")),
     },
     Clock: {
-        "bpm": Field(Number(BPM_MIN, BPM_MAX, "beats a minute")),
-        "beats_per_bar": Field(Number(1, 32, "beats", whole=True)),
-        "bars_per_phrase": Field(Number(1, 64, "bars", whole=True)),
-        "key": Field(Number(0, 11, "semitones above C", whole=True)),
+        "bpm": Field(BPM),
+        "beats_per_bar": Field(BEATS_PER_BAR),
+        "bars_per_phrase": Field(BARS_PER_PHRASE),
+        "key": Field(KEY),
         "minor": Field(Flag()),
         "source": Field(Choice(("internal", "listener"))),
         "listen": Field(ListOf(Text("the name of an input"), 0, 32)),
+    },
+    Song: {
+        "bpm": Field(BPM, optional=True),
+        "beats_per_bar": Field(BEATS_PER_BAR, optional=True),
+        "bars_per_phrase": Field(BARS_PER_PHRASE, optional=True),
+        "key": Field(KEY, optional=True),
+        "minor": Field(Flag(), optional=True),
+        "count_in": Field(Number(0, 8, "bars", whole=True)),
+        "enter": Field(Choice(("bar", "phrase"))),
+        "scenes": Field(Named(Scene, 16)),
+        "ending": Field(Table(Ending)),
+    },
+    Scene: {
+        "stems": Field(Named(ScenePart, 16)),
+        "voices": Field(MapOf(Flag(), "a mapping of voices to true or false")),
+        "players": Field(MapOf(Flag(), "a mapping of players to true or false")),
+        "mix": Field(
+            MapOf(
+                SendsTo(GAIN),
+                "a mapping of sources to buses and dB, such as {stems.bass: {main: -6}}",
+            )
+        ),
+        "glide": Field(Number(0, 64, "beats")),
+        "enter": Field(Choice(("bar", "phrase"))),
+    },
+    ScenePart: {
+        "play": Field(Flag()),
+        "density": Field(Number(0, 1), optional=True),
+        "program": Field(PROGRAM, optional=True),
+    },
+    Ending: {
+        "kind": Field(Choice(("phrase", "fill", "fade"))),
+        "bars": Field(Number(1, 64, "bars", whole=True)),
+        "role": Field(Text("the name of a role"), optional=True),
+    },
+    SetList: {
+        "name": Field(Text("a name")),
+        "songs": Field(ListOf(Table(SetEntry), 1, 64), required=True),
+    },
+    SetEntry: {
+        "patch": Field(Text("the path of a patch"), required=True),
+        "song": Field(Text("the name of a song"), optional=True),
     },
     Surface: {
         "kind": Field(Choice(("launchpad",))),

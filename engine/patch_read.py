@@ -25,6 +25,7 @@ from engine.patch_fields import (
     Free,
     Kind,
     ListOf,
+    MapOf,
     Named,
     Number,
     SendsTo,
@@ -130,6 +131,8 @@ class Reader:
                 }
             case ListOf():
                 return self.list_of(node, key, kind)
+            case MapOf():
+                return self.map_of(node, key, kind)
         if not isinstance(node, Scalar):
             self.refuse(node, key, kind.expected)
         value = node.value
@@ -227,6 +230,23 @@ class Reader:
                 self.note(line, path, f"the name {describe(name)}", wanted)
             else:
                 made[name] = self.table(value, path, kind.of)
+        return made
+
+    def map_of(self, node: Node, key: str, kind: MapOf) -> dict[str, Any]:
+        entries = self.entries(node, key, kind.expected)
+        if len(entries) > kind.most:
+            self.refuse(node, key, f"at most {kind.most}", f"{len(entries)} names")
+        made: dict[str, Any] = {}
+        for name, (line, value) in entries.items():
+            path = join(key, name[:SHOWN])
+            self.lines[path] = line
+            if kind.names and name not in kind.names:
+                self.note(line, path, "an unknown name", suggest(name, kind.names))
+                continue
+            try:
+                made[name] = self.value(value, path, kind.item)
+            except _Bad:
+                continue
         return made
 
     def free(self, node: Node, key: str) -> Any:

@@ -1,6 +1,6 @@
-"""JSON Schema (draft 2020-12) of a patch or a rig, from the table of fields: for editors that check
-YAML. That of a rig is published as patches/schema/rig.json (`python -m engine.patch_schema` writes
-it anew; a test holds the two together).
+"""JSON Schema (draft 2020-12) of a patch, a set or a rig, from the table of fields: for editors
+that check YAML. Published in patches/schema/ (`python -m engine.patch_schema` writes them anew; a test
+holds the two together) and by `segue schema`.
 
 It knows keys, types and ranges; references and routes are checked by load_patch alone.
 """
@@ -24,6 +24,7 @@ from engine.patch_fields import (
     Free,
     Kind,
     ListOf,
+    MapOf,
     Named,
     Number,
     SendsTo,
@@ -31,13 +32,14 @@ from engine.patch_fields import (
     Text,
 )
 from engine.rig import Rig
+from engine.song import SetList
 
 FOLDER = Path(__file__).parent.parent / "patches" / "schema"
-PUBLISHED: dict[str, type] = {"rig.json": Rig}
+PUBLISHED: dict[str, type] = {"patch.json": Patch, "rig.json": Rig, "set.json": SetList}
 
 
 def json_schema(of: type = Patch) -> dict[str, Any]:
-    """The schema of a whole patch, or of a whole rig."""
+    """The schema of a whole file: Patch, SetList or Rig."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"segue {of.__name__.lower()}",
@@ -86,6 +88,11 @@ def _kind(kind: Kind) -> dict[str, Any]:
         case SendsTo():
             gains = {name: _kind(kind.gain) for name in SEND_NAMES}
             return {"type": "object", "properties": gains, "additionalProperties": False}
+        case MapOf():
+            members = {"additionalProperties": _kind(kind.item), "maxProperties": kind.most}
+            if kind.names:
+                members["propertyNames"] = {"enum": list(kind.names)}
+            return {"type": "object", **members}
         case Free():
             return {"type": "object"}
         case Table():

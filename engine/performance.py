@@ -24,7 +24,7 @@ from engine.cv_out import CvOutputs
 from engine.effects import Chain, effect_chain
 from engine.kernel import ffi, lib, pointer
 from engine.layout import MAX_STEMS, NoteKind, ReportKind
-from engine.mixer import BUS_ORDER, Mixer, linear, sends_of
+from engine.mixer import BUS_ORDER, Mixer, linear, sent_buses
 from engine.patch import EFFECTS, Patch
 from engine.sampler import MAX_FRAMES, SampledVoice
 from engine.shm import STAGES, Shared, timeline_record
@@ -111,7 +111,7 @@ class LivePerformance:
             SampledVoice(soundfont, v, rate, patch.tuning_hz) if soundfont else None
             for v in patch.voices.values()
         ]
-        sent = {bus for name in self.mixer.names for bus in sends_of(patch, name)}
+        sent = sent_buses(patch)
         self._effects: dict[int, Chain] = {
             self.mixer.index[f"effect.{n}"]: effect_chain(n, rate, patch.clock.bpm)
             for n in EFFECTS

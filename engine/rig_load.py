@@ -1,4 +1,4 @@
-"""A rig file to a checked Rig, and a patch with a rig laid over it: the only way in.
+"""A rig file to a checked Rig: the only way in. engine/set_load.py lays one over a patch.
 
 Faults are told as those of a patch are: file, line, key, what was found, what was expected. Not
 real-time safe; any thread.
@@ -7,17 +7,15 @@ real-time safe; any thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.patch import Patch
-from engine.patch_load import PatchError, load_patch, read_file
+from engine.patch_load import PatchError, read_file
 from engine.patch_read import Reader
 from engine.patch_yaml import read_tree
 from engine.rig import Rig
 
-__all__ = ["LoadedRig", "PatchError", "default_rig", "load_placed", "load_rig"]
+__all__ = ["LoadedRig", "PatchError", "default_rig", "load_rig"]
 
 
 @dataclass(frozen=True)
@@ -44,13 +42,3 @@ def load_rig(path: str | Path) -> LoadedRig:
     if reader.problems:
         raise PatchError(reader.problems)
     return LoadedRig(path, rig, reader)
-
-
-def load_placed(
-    path: str | Path, rig: str | Path | None, models: Mapping[str, str] | None = None
-) -> Patch:
-    """A patch as it is played here: with the rig at `rig` over it, or as it stands (None).
-
-    Raises PatchError: faults of either file, or of both together (a voltage on a speaker's
-    channel)."""
-    return load_patch(path, models, None if rig is None else load_rig(rig))

@@ -31,6 +31,7 @@ from engine import layout
 from engine.kernel import ffi, lib
 from engine.patch import Patch
 from engine.ring import Ring
+from engine.song import slowest_bar_s
 from engine.state import MAX_SOURCES, STATE, TIMELINE
 from engine.timeline import Timeline
 
@@ -70,11 +71,13 @@ LEVELS = np.dtype(
         ("not_finite", "<i8", (MAX_SOURCES,)),
     ]
 )
-# Written by the conductor: what players may do, and the steering of their latents.
+# Written by the conductor: what players may do, and the steering of their latents. frozen: nothing
+# is listened to (standby).
 SWITCH = np.dtype(
     [
         ("generate", "u1", (layout.MAX_PLAYERS,)),
         ("controls", "<f4", (layout.MAX_PLAYERS, layout.MAX_LATENTS)),
+        ("frozen", "u1"),
     ]
 )
 LEDGER = np.dtype(
@@ -162,10 +165,9 @@ def ring_table(patch: Patch) -> dict[str, tuple[np.dtype, int, str]]:
 
 
 def stem_slot_frames(patch: Patch) -> int:
-    """Frames of one arena slot: the longest role at three quarters of the patch's tempo."""
+    """Frames of one arena slot: the longest role at three quarters of the slowest song's tempo."""
     bars = max((role.bars for role in patch.roles.values()), default=1)
-    beats = bars * patch.clock.beats_per_bar
-    return int(beats * 60.0 / (0.75 * patch.clock.bpm) * patch.audio.rate) + 64
+    return int(bars * slowest_bar_s(patch) / 0.75 * patch.audio.rate) + 64
 
 
 def _map(path: Path | None, size: int, create: bool) -> mmap.mmap:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from engine.patch_load import PatchError, Problem
 from engine.patch_schema import FOLDER, PUBLISHED, json_schema, published
 from engine.rig import Rig
-from engine.rig_load import default_rig, load_placed, load_rig
+from engine.rig_load import default_rig, load_rig
+from engine.set_load import load_performance
 from tests.test_patch_shipped import accepts
 
 RIG = """\
@@ -51,7 +52,7 @@ def problems(tmp_path: Path, rig: str | bytes, patch: str = PATCH) -> list[Probl
     there.write_bytes(rig.encode() if isinstance(rig, str) else rig)
     here.write_text(patch)
     with pytest.raises(PatchError) as caught:
-        load_placed(here, there, {})
+        load_performance(here, there, {})
     return caught.value.problems
 
 
@@ -103,7 +104,7 @@ def test_without_a_rig_the_patch_has_to_say_where(tmp_path: Path) -> None:
     path = tmp_path / "patch.yaml"
     path.write_text(PATCH)
     with pytest.raises(PatchError) as caught:
-        load_placed(path, None, {})
+        load_performance(path, None, {})
     keys = {p.key: p.expected for p in caught.value.problems}
     assert set(keys) == {"inputs.horn.channel", "outputs.main.channels", "cv.pitch.channel"}
     assert all("a rig" in expected for expected in keys.values())
