@@ -1,6 +1,6 @@
 """JSON Schema (draft 2020-12) of a patch, a set or a rig, from the table of fields: for editors
-that check YAML. Published in patches/schema/ (`python -m engine.patch_schema` writes them anew; a test
-holds the two together) and by `segue schema`.
+that check YAML. Published in patches/schema/ (`python -m engine.patch_schema` writes them anew; a
+test holds the two together) and by `segue schema`.
 
 It knows keys, types and ranges; references and routes are checked by load_patch alone.
 """
