@@ -13,6 +13,7 @@ import numpy as np
 from engine.kernel import lib
 from engine.layout import MAX_STEMS, REPORT, CommandKind, ReportKind, SafeKind
 from engine.mixer import is_generated
+from engine.slices import follows, hold, is_line
 from engine.state import FOREVER, MAX_BUSES
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Control:
         self._reports: list[Report] = []
         self._panic = performance.state["panic"]
         self.steered = False  # something was obeyed that no snapshot holds yet; its taker resets it
-        self._waiting: list[tuple] = []  # GAIN commands for a later frame
+        self._waiting: list[tuple] = []  # GAIN and TIMELINE of a later frame
         self._generated = [
             is_generated(performance.patch, f"voice.{v}") for v in performance.patch.voices
         ]
@@ -89,13 +90,16 @@ class Control:
         return due
 
     def _obey(self, command: tuple, t: int, n: int, due: list[Due]) -> None:
-        frame, a, b, x, y, z, id_, kind, slot, c, _ = command
+        frame, a, b, x, y, z, id_, kind, slot, c, _, w = command
         p = self._p
         if kind == CommandKind.TIMELINE:
-            if y > 0 and a > 0 and b > 0:
+            if frame >= t + n:
+                self._waiting.append(command)
+            elif is_line(x, y) and a > 0 and b > 0:
                 p.state["timeline"][0] = (frame, x, y, p.rate, z, a, b)
+                hold(p.mixer.desk, t, frame, x, p.rate * 60.0 / y)
         elif kind == CommandKind.STEM_PLAY:
-            self._play(slot, frame, a, b, x, y, id_, c, t)
+            self._play(slot, frame, a, b, x, y, z, w, id_, c, t)
         elif kind == CommandKind.STEM_STOP:
             if slot < MAX_STEMS:
                 stem = p.state[0]["stems"][slot]
@@ -130,6 +134,8 @@ class Control:
         length: int,
         gain: float,
         loop: float,
+        per_beat: float,
+        beat: float,
         id_: int,
         role: int,
         t: int,
@@ -141,6 +147,7 @@ class Control:
             and length > 0
             and offset + 2 * length <= self._p.shared.arena.size
             and (loop == 0 or length - 1 <= loop <= length + 1)
+            and (per_beat == 0 or follows(beat, per_beat, self._p.rate))
             and 0 <= gain <= 16
         )
         if not fits or start < t:
@@ -159,6 +166,13 @@ class Control:
             role,
             1,
             0,
+            beat,
+            per_beat,
+            0,
+            -start,
+            -start,
+            0,
+            0.0,
         )
 
     # ---- the safe path

@@ -200,62 +200,6 @@ void seg_zero(float *rows, int64_t stride, int count, int n) {
   for (int r = 0; r < count; r++) memset(rows + r * stride, 0, sizeof(float) * (size_t)n);
 }
 
-/* First frame of loop k, and the loop that frame `rel` (>= 0) lies in. */
-static int64_t loop_start(double loop, int64_t k) { return (int64_t)llround((double)k * loop); }
-
-static int64_t loop_of(double loop, int64_t rel) {
-  int64_t k = (int64_t)((double)rel / loop);
-  while (k > 0 && loop_start(loop, k) > rel) k--;
-  while (loop_start(loop, k + 1) <= rel) k++;
-  return k;
-}
-
-void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_size, float *roles,
-               int64_t stride, int64_t t, int n, uint32_t *started, uint32_t *ended) {
-  for (int s = 0; s < count; s++) {
-    seg_stem *m = &stems[s];
-    if (!m->state) continue;
-    if (m->length < 1 || m->offset < 0 || m->offset + 2 * m->length > arena_size) {
-      m->state = 0;
-      *ended |= 1u << s;
-      continue;
-    }
-    int64_t end = m->stop + m->fade;
-    if (m->loop < 1 && m->start + m->length < end) end = m->start + m->length;
-    if (m->stop <= m->start) end = m->stop; /* called back: it never sounds */
-    int64_t a = m->start > t ? m->start : t;
-    int64_t b = end < t + n ? end : t + n;
-    if (m->state == 1 && m->start < t + n && m->start < end) {
-      m->state = 2;
-      *started |= 1u << s;
-    }
-    float *left = roles + 2 * m->role * stride - t;
-    float *right = left + stride;
-    const float *x = arena + m->offset;
-    for (int64_t f = a; f < b;) {
-      int64_t rel = f - m->start, base = 0, until = b;
-      if (m->loop >= 1) {
-        int64_t k = loop_of(m->loop, rel);
-        base = loop_start(m->loop, k);
-        int64_t next = m->start + loop_start(m->loop, k + 1);
-        if (next < until) until = next;
-      }
-      for (; f < until; f++) {
-        int64_t p = f - m->start - base;
-        if (p >= m->length) p -= m->length; /* a loop of ceil(L) frames: its last frame */
-        double g = m->gain;
-        if (f >= m->stop) g *= 1.0 - (double)(f - m->stop + 1) / (double)(m->fade + 1);
-        left[f] += (float)g * x[p];
-        right[f] += (float)g * x[p + m->length];
-      }
-    }
-    if (end <= t + n) {
-      m->state = 0;
-      *ended |= 1u << s;
-    }
-  }
-}
-
 /* Zero-latency peak limiter: down at once, up by `release` a frame, transparent while at rest. */
 void seg_limit(float *left, float *right, int n, seg_limiter_state *s, double threshold,
                double release) {
@@ -411,8 +355,12 @@ int64_t seg_desk_mix(seg_desk *d, int64_t t, int n) {
   if (d->role_count) {
     float *roles = source_row(d, d->first_role);
     seg_zero(roles, d->stride, 2 * d->role_count, n);
-    seg_stems(d->stems, d->stem_count, d->arena, d->arena_size, roles, d->stride, t, n, &d->started,
-              &d->ended);
+    seg_stems(d->stems, d->stem_count, d->arena, d->arena_size, roles, d->stride, t, n, d->beats,
+              d->beat_count, &d->slicing, &d->started, &d->ended);
+  }
+  if (d->beat_count > 1) { /* the last line is in force from now on */
+    d->beats[0] = d->beats[d->beat_count - 1];
+    d->beat_count = 1;
   }
   /* inputs again: what their strips made of them */
   int64_t bad = seg_guard(d->sources, d->stride, 2 * d->source_count, n, d->bad);

@@ -46,7 +46,33 @@ typedef struct {
   int32_t role;
   int32_t state;   /* 0 free, 1 waiting for start, 2 sounding */
   int32_t pad;
+  double beat;     /* of the timeline at its start */
+  double per_beat; /* frames of the source a beat; 0: it plays on, whatever the tempo */
+  /* the kernel's own (engine/stems.c) */
+  int64_t slice;   /* slices whose beginning is settled */
+  int64_t shift;   /* source frame minus frame */
+  int64_t before;  /* the same before the last join */
+  int64_t join;    /* frame at which the last crossfade began */
+  double likeness; /* of what it joined, 0..1 */
 } seg_stem;
+
+/* Beats are linear in frames: this line holds from a frame on. */
+typedef struct {
+  int64_t from_frame;
+  int64_t frame;   /* of its anchor */
+  double beat;     /* there */
+  double per_beat; /* frames a beat */
+} seg_beats;
+
+/* How stems are cut to follow a tempo; lengths in frames. */
+typedef struct {
+  double step;    /* beats a slice */
+  int32_t fade;   /* of a crossfade, at most 2048 */
+  int32_t reach;  /* a slice may come this far off, at most 2048 */
+  int32_t margin; /* a crossfade ends this long before what strikes */
+  int32_t pad;
+  double alike;   /* correlation from which a better place is worth it */
+} seg_slicing;
 
 typedef struct {
   double gain;     /* the limiter's present gain */
@@ -154,7 +180,10 @@ typedef struct {
   seg_stem *stems;
   const float *arena;
   int64_t arena_size;
+  seg_beats beats[8]; /* in force in this block, in order */
+  int32_t beat_count;
   int32_t stem_count;
+  seg_slicing slicing;
   uint32_t started; /* a bit a stem, of this block */
   uint32_t ended;
   int32_t first_effect;
@@ -203,7 +232,8 @@ void seg_gain(float *rows, int64_t stride, int count, int64_t t, int n, const se
 void seg_zero(float *rows, int64_t stride, int count, int n);
 double seg_ramp_at(const seg_ramp *ramp, int64_t frame);
 void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_size, float *roles,
-               int64_t stride, int64_t t, int n, uint32_t *started, uint32_t *ended);
+               int64_t stride, int64_t t, int n, const seg_beats *beats, int beat_count,
+               const seg_slicing *slicing, uint32_t *started, uint32_t *ended);
 void seg_limit(float *left, float *right, int n, seg_limiter_state *state, double threshold,
                double release);
 int64_t seg_guard(float *rows, int64_t stride, int count, int n, int64_t *bad);

@@ -66,9 +66,11 @@ SAFE = np.dtype([("kind", "<i4"), ("value", "<f4")])
 class CommandKind(IntEnum):
     """Conductor to audio. `frame` is when (0: now); the fields used are named at each."""
 
-    TIMELINE = 1  # frame, x=beat, y=bpm, a=beats_per_bar, b=bars_per_phrase, z=confidence
+    TIMELINE = 1  # frame (it holds from there on, or from now if that is past), x=beat, y=bpm,
+    #               a=beats_per_bar, b=bars_per_phrase, z=confidence
     STEM_PLAY = 2  # slot, frame=start, a=arena offset (frames), b=length (frames), x=gain,
-    #                y=exact loop length (frames, fractional; 0: once), id=stem, c=role index
+    #                y=exact loop length (frames, fractional; 0: once), id=stem, c=role index,
+    #                z=frames a beat (0: it follows no tempo), w=beat of the timeline at its start
     STEM_STOP = 3  # slot, frame, a=fade (frames)
     GAIN = 4  # slot=source index, c=bus index, frame, a=ramp (frames), x=linear gain
     SAFE = 5  # slot=SafeKind, x=value: DRY, panic, master asked for by screen or keys
@@ -89,6 +91,7 @@ COMMAND = np.dtype(
         ("slot", "<u2"),
         ("c", "<u2"),
         ("pad", "<u2", (3,)),
+        ("w", "<f8"),
     ],
 )
 

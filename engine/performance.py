@@ -28,6 +28,7 @@ from engine.mixer import BUS_ORDER, Mixer, linear, sent_buses
 from engine.patch import EFFECTS, Patch
 from engine.sampler import MAX_FRAMES, SampledVoice
 from engine.shm import STAGES, Shared, timeline_record
+from engine.slices import cut, hold
 from engine.state import fresh
 from engine.strip import begin_strip
 from engine.taps import connect_taps
@@ -176,6 +177,9 @@ class LivePerformance:
         desk.role_count = len(patch.roles)
         desk.stems = pointer(self.state["stems"], "seg_stem *")
         desk.stem_count = MAX_STEMS
+        cut(desk.slicing, self.rate)
+        line = self.state["timeline"][0]
+        hold(desk, int(self._t[0]), int(line["frame"]), line["beat"], self.rate * 60 / line["bpm"])
         desk.arena, desk.arena_size = pointer(self.shared.arena), self.shared.arena.size
         desk.master, desk.ai, desk.fade = (self._ramps[k] for k in ("master", "ai", "fade"))
         limiters = pointer(self.state["limiters"], "seg_limiter_state *")

@@ -33,6 +33,13 @@ STEM = np.dtype(
         ("role", "<i4"),
         ("state", "<i4"),
         ("pad", "<i4"),
+        ("beat", "<f8"),
+        ("per_beat", "<f8"),
+        ("slice", "<i8"),
+        ("shift", "<i8"),
+        ("before", "<i8"),
+        ("join", "<i8"),
+        ("likeness", "<f8"),
     ]
 )
 LIMITER = np.dtype([("gain", "<f8"), ("active", "<u8")])

@@ -1,0 +1,53 @@
+"""How audio stems follow a tempo that moves: the kernel's beats, and how it cuts slices.
+
+The kernel (engine/stems.c) plays a stem on at its own pace and, where the next slice would
+come more than REACH_S from where the timeline has it, crossfades just before that slice to the
+place that is right, give or take REACH_S. The figures are measured: `segue bench performance`,
+stem_onset_ms and seam. Real-time safe.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.timeline import BPM_MAX, BPM_MIN
+
+STEP_BEATS = 0.5
+FADE_S = 0.010
+REACH_S = 0.006
+MARGIN_S = 0.002  # before what strikes: what comes early on the beat stays whole
+ALIKE = 0.5
+FRAMES_MAX = 2048  # of a fade or a reach (engine/kernel.h)
+BEAT_MAX = 1e9
+LINES_MAX = 8  # a block; of more, the last
+
+
+def cut(slicing: Any, rate: float) -> None:
+    """Fill in the kernel's seg_slicing."""
+    slicing.step = STEP_BEATS
+    slicing.fade = min(FRAMES_MAX, round(FADE_S * rate))
+    slicing.reach = min(FRAMES_MAX, round(REACH_S * rate))
+    slicing.margin = round(MARGIN_S * rate)
+    slicing.alike = ALIKE
+
+
+def hold(desk: Any, t: int, frame: int, beat: float, per_beat: float) -> None:
+    """A line (beat at frame, frames a beat) is in force from its frame on, or from t, the block's
+    first, if that is later. Called in order; a line before the last one's frame takes its place."""
+    first = max(frame, t)
+    count = desk.beat_count
+    if count and (first <= max(t, desk.beats[count - 1].from_frame) or count == LINES_MAX):
+        count -= 1
+    beats = desk.beats[count]
+    beats.from_frame, beats.frame, beats.beat, beats.per_beat = first, frame, beat, per_beat
+    desk.beat_count = count + 1
+
+
+def is_line(beat: float, bpm: float) -> bool:
+    """Whether the kernel can follow a line."""
+    return abs(beat) <= BEAT_MAX and BPM_MIN <= bpm <= BPM_MAX
+
+
+def follows(beat: float, per_beat: float, rate: float) -> bool:
+    """Whether a stem's beat and frames a beat are such as the kernel can follow."""
+    return abs(beat) <= BEAT_MAX and rate * 60.0 / BPM_MAX <= per_beat <= rate * 60.0 / BPM_MIN
