@@ -1,4 +1,4 @@
-"""The C kernel (engine/kernel.c, stems.c, strip.c): `lib.seg_*`, and a helper to hand NumPy arrays to it.
+"""The C kernel (engine/{kernel,stems,strip}.c): `lib.seg_*`, and a helper to hand arrays to it.
 
 The interface is engine/kernel.h, the file the compiler reads too. A call costs about 0.2 us;
 `pointer` costs several, so callers keep pointers of arrays that live long. Real-time safe.

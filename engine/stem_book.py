@@ -4,8 +4,8 @@ Pure: frames and a Timeline in, requests for the pool and commands for the audio
 writer, the conductor; everything in it goes to the journal and comes back (to_dict, from_dict).
 
 A stem is sent to the audio process once its boundary is less than SEND_BEATS away; until then its
-place follows the timeline. From then on its frame is fixed. Exact loops drift from a tempo that
-moves, so a playing stem is struck again at a phrase boundary when it is off by DRIFT_S.
+place follows the timeline. From then on its frame is fixed; what plays follows the timeline in the
+audio process itself (engine/slices.py).
 What the audio process was told and never spoke of (it died with the command) is tried again after
 LOST_S. engine/stem_recovery.py compares a journal with what really sounds.
 
@@ -21,10 +21,9 @@ from engine.stem import StemState
 from engine.stem_entry import StemEntry
 from engine.stem_orders import CHANGE_FADE_FRAMES, STOP_FADE_FRAMES
 from engine.stem_queue import LATEST_S, StemQueue
-from engine.timeline import Boundary, Timeline
+from engine.timeline import Timeline
 
 SEND_BEATS = 1.0
-DRIFT_S = 0.002
 LOST_S = 3.0  # longer than the audio process takes to come back
 _S = StemState
 
@@ -43,12 +42,14 @@ class StemBook(StemQueue):
                 self._lost(entry, line, now)
             elif entry.state is _S.QUEUED and not entry.sent:
                 self._arm(entry, line, now)
-            elif entry.state is _S.RETIRING and not entry.sent and entry.beat is not None:
-                if line.frame_at(entry.beat) - now < SEND_BEATS * line.frames_per_beat:
-                    self._stop(entry, max(line.frame_at(entry.beat), now), STOP_FADE_FRAMES)
-                    entry.sent = True
-            elif entry.state is _S.PLAYING:
-                self._strike_again(entry, line, now)
+            elif (
+                entry.state is _S.RETIRING
+                and not entry.sent
+                and entry.beat is not None
+                and line.frame_at(entry.beat) - now < SEND_BEATS * line.frames_per_beat
+            ):
+                self._stop(entry, max(line.frame_at(entry.beat), now), STOP_FADE_FRAMES)
+                entry.sent = True
 
     def _arm(self, entry: StemEntry, line: Timeline, now: int) -> None:
         assert entry.beat is not None
@@ -71,24 +72,7 @@ class StemBook(StemQueue):
             self._stop(other, frame, CHANGE_FADE_FRAMES)
             other.sent = True
         entry.voice, entry.start_frame, entry.sent = voice, frame, True
-        self._play(entry)
-
-    def _strike_again(self, entry: StemEntry, line: Timeline, now: int) -> None:
-        """At a phrase boundary where its loop would be off the grid: start it anew on the grid."""
-        if not entry.loop or entry.sent or self.of(entry.role, _S.QUEUED):
-            return
-        boundary = line.next_boundary(now + round(LATEST_S * line.rate), Boundary.PHRASE)
-        ahead = boundary - now
-        if not 0 < ahead < SEND_BEATS * line.frames_per_beat or boundary <= entry.start_frame:
-            return
-        turns = (boundary - entry.start_frame) / entry.loop
-        off = abs(turns - round(turns)) * entry.loop
-        voice = self._free_voice()
-        if off > DRIFT_S * line.rate and voice is not None:
-            self._stop(entry, boundary, CHANGE_FADE_FRAMES)
-            entry.voice, entry.start_frame, entry.stop_frame = voice, boundary, 0
-            entry.sent = True
-            self._play(entry)
+        self._play(entry, line)
 
     def _lost(self, entry: StemEntry, line: Timeline, now: int) -> None:
         """The audio process never spoke of what it was told."""
@@ -104,21 +88,18 @@ class StemBook(StemQueue):
 
     def started(self, id_: int, frame: int) -> None:
         entry = self.entries.get(id_)
-        if entry is None:
+        if entry is None or entry.state is not _S.QUEUED:
             return
-        if entry.state is _S.PLAYING:  # struck again
-            entry.sent = False
-        elif entry.state is _S.QUEUED:
-            entry.become(_S.PLAYING)
-            entry.start_frame, entry.beat, entry.sent = frame, None, False
+        entry.become(_S.PLAYING)
+        entry.start_frame, entry.beat, entry.sent = frame, None, False
+        self._say(entry, frame)
+        if entry.stop_frame:  # it was told to stop before it was heard
+            entry.become(_S.RETIRING)
+            entry.sent = True
             self._say(entry, frame)
-            if entry.stop_frame:  # it was told to stop before it was heard
-                entry.become(_S.RETIRING)
-                entry.sent = True
-                self._say(entry, frame)
 
     def ended(self, id_: int, voice: int, frame: int) -> None:
-        """voice: the slot that fell silent; a stem that was struck again plays in another."""
+        """voice: the slot that fell silent; a stem that was let in again plays in another."""
         entry = self.entries.get(id_)
         if entry is None or entry.voice != voice:
             return
@@ -138,12 +119,9 @@ class StemBook(StemQueue):
         if entry is None or entry.voice != voice or not entry.sent:
             return
         left = entry.stop_frame != 0
-        if entry.state is _S.QUEUED:
-            entry.become(_S.READY)
-        elif entry.state is _S.PLAYING:  # struck again in vain: silent from that boundary on
-            entry.become(_S.DONE)
-        else:
+        if entry.state is not _S.QUEUED:
             return
+        entry.become(_S.READY)
         self._put_away(entry, now)
         if not fits:
             entry.become(_S.REJECTED)

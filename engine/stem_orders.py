@@ -11,6 +11,7 @@ from engine.layout import COMMAND, MAX_STEMS, CommandKind
 from engine.mixer import linear
 from engine.stem_entry import StemEntry
 from engine.stem_shelf import StemShelf
+from engine.timeline import Timeline
 
 CHANGE_FADE_FRAMES = 240
 STOP_FADE_FRAMES = 960
@@ -20,7 +21,9 @@ STOP_FADE_FRAMES = 960
 class StemOrders(StemShelf):
     """voice: a slot of the audio process, of which there are MAX_STEMS."""
 
-    def _play(self, entry: StemEntry) -> None:
+    def _play(self, entry: StemEntry, line: Timeline) -> None:
+        """From the boundary its beat names on; it then follows the timeline by itself."""
+        assert entry.beat is not None
         roles = list(self.patch.roles)
         self._command(
             CommandKind.STEM_PLAY,
@@ -32,6 +35,8 @@ class StemOrders(StemShelf):
             y=entry.loop,
             id=entry.id,
             c=roles.index(entry.role),
+            z=line.rate * 60.0 / entry.bpm,
+            w=entry.beat,
         )
 
     def _stop(self, entry: StemEntry, frame: int, fade: int) -> None:

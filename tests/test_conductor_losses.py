@@ -14,7 +14,6 @@ from engine.state import STEM, fresh
 from engine.stem import StemState
 from engine.stem_book import LOST_S
 from engine.stem_shelf import FAILED_WAIT_S
-from engine.timeline import Boundary
 from tests.conductor_desk import PATCH, RATE, SLOT_FRAMES, STEP, Desk, playing
 
 
@@ -67,45 +66,19 @@ def test_stem_of_which_nothing_is_heard_is_tried_again() -> None:
     assert any(s["slot"] == first["slot"] and s["frame"] < again["frame"] for s in stops)
 
 
-def test_drift_strikes_a_stem_again_on_the_phrase() -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
-    id_ = playing(desk, "drums")
-    assert desk.conductor.clock is not None
-    desk.conductor.clock.set_bpm(121.0)
-    desk.run(4.5)
-    again = desk.plays()[1]
-    assert int(again["id"]) == id_
-    line = desk.conductor.line
-    assert line is not None
-    frame = int(again["frame"])
-    assert line.next_boundary(frame, Boundary.PHRASE) == frame
-    stop = next(c for c in desk.sent if c["kind"] == CommandKind.STEM_STOP)
-    assert (int(stop["frame"]), int(stop["slot"])) == (frame, int(desk.plays()[0]["slot"]))
-
-
-def test_constant_tempo_strikes_nothing_again() -> None:
+def test_a_stem_is_told_its_beat_and_tempo_once_whatever_the_clock_then_does() -> None:
     desk = Desk()
     desk.let_in()
     desk.ready()
     playing(desk, "drums")
+    line, clock = desk.conductor.line, desk.conductor.clock
+    assert line is not None
+    assert clock is not None
+    clock.set_bpm(121.0)
     desk.run(20)
-    assert len(desk.plays()) == 1
-
-
-def test_stem_struck_again_in_vain_is_queued_anew() -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
-    id_ = playing(desk, "drums")
-    assert desk.conductor.clock is not None
-    desk.conductor.clock.set_bpm(121.0)
-    desk.run(4.5)
-    again = desk.plays()[1]
-    desk.say(ReportKind.STEM_REFUSED, id=id_, slot=int(again["slot"]), a=7, frame=desk.now)
-    desk.run(5)
-    assert int(desk.plays()[2]["id"]) == id_
+    (play,) = desk.plays()
+    assert float(play["w"]) == round(line.beat_at(int(play["frame"])))
+    assert float(play["z"]) == RATE * 60.0 / line.bpm
 
 
 def test_failing_maker_is_asked_again_with_patience() -> None:

@@ -14,7 +14,13 @@ from engine.state import LIMITER, RAMP, fresh
 RATE = 48000
 CEILING = linear(LIMIT_DB)
 RELEASE = 1.0 - float(np.exp(-1.0 / (0.08 * RATE)))
+UNSLICED = (0.0, 0.0, 0, 0, 0, 0, 0.0)
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def no_tempo() -> tuple[object, int, object]:
+    """beats, beat_count, slicing of seg_stems."""
+    return ffi.new("seg_beats[1]", [{"per_beat": 1.0}]), 1, ffi.new("seg_slicing *")
 
 
 def limit(x: np.ndarray, block: int = 128) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +172,7 @@ def test_stem_follows_its_reference_through_loops_gain_and_fade() -> None:
     rng = np.random.default_rng(6)
     arena = rng.uniform(-1, 1, 2 * length).astype(np.float32)
     state = fresh()
-    state[0]["stems"][4] = (start, stop, 0, length, loop, gain, fade, 9, 0, 1, 0)
+    state[0]["stems"][4] = (start, stop, 0, length, loop, gain, fade, 9, 0, 1, 0, *UNSLICED)
     n = 1000
     roles = np.zeros((2, n), np.float32)
     marks = np.zeros(2, np.uint32)
@@ -179,6 +185,7 @@ def test_stem_follows_its_reference_through_loops_gain_and_fade() -> None:
         n,
         0,
         n,
+        *no_tempo(),
         pointer(marks, "uint32_t *"),
         pointer(marks[1:], "uint32_t *"),
     )
@@ -196,7 +203,7 @@ def test_stem_follows_its_reference_through_loops_gain_and_fade() -> None:
 
 def test_stem_called_back_before_its_start_never_sounds() -> None:
     state = fresh()
-    state[0]["stems"][0] = (100, 90, 0, 64, 0.0, 1.0, 960, 9, 0, 1, 0)
+    state[0]["stems"][0] = (100, 90, 0, 64, 0.0, 1.0, 960, 9, 0, 1, 0, *UNSLICED)
     roles = np.zeros((2, 512), np.float32)
     marks = np.zeros(2, np.uint32)
     arena = np.ones(128, np.float32)
@@ -209,6 +216,7 @@ def test_stem_called_back_before_its_start_never_sounds() -> None:
         512,
         0,
         512,
+        *no_tempo(),
         pointer(marks, "uint32_t *"),
         pointer(marks[1:], "uint32_t *"),
     )

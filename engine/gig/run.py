@@ -46,7 +46,6 @@ SKIPPED = (
     "songs and sets in one patch, NEXT SONG without a restart",
     "standby: the tracker frozen between songs",
     "fills, scenes and written endings (the ending is played by hand, role by role)",
-    "stems that follow a moving tempo in beat slices (loops are struck again at phrases)",
     "capture and replay on stage",
     "screen and OSC",
     "foot-switch learn",
