@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from engine.cli_cv import add_cv_arguments, calibrate_command
 from engine.cli_rig import add_rig_options, chosen_rig, say_rig
 
 DONE, FAILED, WRONG = 0, 1, 2
@@ -278,6 +279,17 @@ def schema(args: argparse.Namespace) -> int:
     return DONE
 
 
+def cv(args: argparse.Namespace) -> int:
+    facts = calibrate_command(args, _load(args.patch, chosen_rig(args)), _bar)
+    if isinstance(facts, int):
+        return facts
+    if args.json:
+        _say_json(facts)
+    else:
+        print("\n" + "\n".join(f"{name:<16} {value}" for name, value in facts.items()))
+    return DONE
+
+
 def gig(args: argparse.Namespace) -> int:
     from engine.bench.jackd import JackError
     from engine.bench.native import NativeError
@@ -333,6 +345,9 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--only", nargs="+", default=[], help="of performance: these measurements")
     c = add("schema", schema, "the JSON Schema of a patch, set or rig, for editors that check YAML")
     c.add_argument("what", choices=("patch", "set", "rig"), nargs="?", default="patch")
+    c = commands.add_parser("cv", help="measure what a control voltage does")
+    c.set_defaults(function=cv)
+    add_cv_arguments(c)
     c = add("gig", gig, "twelve minutes live over JACK, judged by ear of other clients")
     c.add_argument("--minutes", type=float, default=12.0)
     c.add_argument("--keep", type=Path, help="folder to keep the captures in")

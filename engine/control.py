@@ -194,6 +194,7 @@ class Control:
                 due.extend(intake.release())
             p.set_ramp("ai", t, 0.0, PANIC_FADE_FRAMES)
             p.state["panic"] = t + PANIC_FADE_FRAMES
+            p.cv.dry(t)
             self.report(ReportKind.PANIC, t)
         elif kind == SafeKind.MASTER and 0.0 <= value <= 2.0:
             p.set_ramp("master", t, float(value), MASTER_FADE_FRAMES)

@@ -1,9 +1,10 @@
-"""Control voltages from notes: pitch (1 V/octave, 0 V = C4 at A4 = 440 Hz) and gate, at their exact
-frames.
+"""Control voltages that leave, rendered by the kernel at their exact frames (kernel_cv.c).
 
-Pitch leads its gate by PITCH_LEAD_S. CV passes no limiter, no effect and no fade; on a resumed
-audio process gates start at 0 V and pitches where they were. Under DRY a voice that a model plays
-raises no gate. The kernel renders them (seg_desk_out). Real-time safe after __init__.
+Pitch (1 V/octave, 0 V = C4 at A4 = 440 Hz, or by calibration) leads its gate, trigger and
+envelope by PITCH_LEAD_S. CV passes no limiter, no effect and no fade. On a resumed audio process
+gates, triggers, envelopes and pulses start at 0 V and pitches where they were; run rises again at
+the next bar. DRY and panic take down the gates of what a model plays; clocks go on. Real-time safe
+after __init__.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.kernel import lib, pointer
-from engine.layout import NoteKind
+from engine.calibration import interpolate
+from engine.kernel import ffi, lib, pointer
+from engine.layout import MAX_STEMS, NoteKind
 from engine.mixer import Mixer, is_generated
 from engine.patch import Patch
+from engine.patch_cv import CLOCK_KINDS, NOTE_KINDS, SHAPES, STEMS, Cv
 from engine.sampler import VoiceEvent
 from engine.state import MAX_CV
 from engine.tuning import semitones
@@ -25,10 +28,20 @@ from engine.tuning import semitones
 PITCH_LEAD_S = 0.001
 C4 = 60
 VOLTS_MAX = 10.0
+LEVEL_ATTACK_S = 0.005
+LEVEL_RELEASE_S = 0.1
+KERNEL_KINDS = ("steps", "envelope", "lfo", "clock", "reset", "run", "level", "modulation")
+
+
+def pitch_volts(cv: Cv, key: float) -> float:
+    """Volts of a MIDI note on a pitch output."""
+    volts = interpolate(cv.table, key) if cv.table else (key - C4) / 12.0
+    return min(VOLTS_MAX, max(-VOLTS_MAX, volts))
 
 
 class CvOutputs:
-    """channels: device channel (from 0) of each CV of the patch."""
+    """channels: device channel (from 0) of each CV of the patch. rows: where the values of each
+    control voltage that comes in lie (float *, 0..1)."""
 
     def __init__(
         self,
@@ -37,32 +50,47 @@ class CvOutputs:
         channels: dict[str, int],
         rate: float,
         mixer: Mixer,
+        rows: dict[str, Any],
     ) -> None:
         if len(channels) > MAX_CV:
             raise ValueError(f"{len(channels)} control voltages, at most {MAX_CV}")
         self._lead = math.ceil(PITCH_LEAD_S * rate)
-        self._tuning_volts = semitones(patch.tuning_hz) / 12.0
+        tuned = semitones(patch.tuning_hz)
         cells = pointer(state["cv"], "seg_cv *")
-        self._lines: list[tuple[Any, str, float]] = []
+        self._lines: list[tuple[Any, str, float, int]] = []
+        self._pitches: dict[int, list[float]] = {}  # line -> volts of each key
         self._by_voice: dict[int, list[int]] = {}
+        self._by_role: dict[int, list[int]] = {}
         self._held: dict[int, list[int]] = {}
+        self._stems = state["stems"]
         self._dry = state["dry"]
         self._leaving = False
-        voices = list(patch.voices)
+        voices, roles = list(patch.voices), list(patch.roles)
         self._generated = {
             v for v, name in enumerate(voices) if is_generated(patch, f"voice.{name}")
         }
-        lines = mixer.keep("seg_line[]", max(1, len(channels)))
+        self._made = mixer.keep("seg_line[]", max(1, len(channels)))
+        time = pointer(state["timeline"], "seg_timeline *")
         for i, (name, channel) in enumerate(channels.items()):
-            cv, line = patch.cv[name], lines[i]
-            line.cv, line.channel = cells + i, channel
-            line.scale, line.offset = cv.polarity / cv.volts_full_scale, cv.offset_volts
-            self._lines.append((cells + i, cv.kind, cv.gate_volts))
-            self._by_voice.setdefault(voices.index(cv.source), []).append(i)
-            state[0]["cv"][i]["count"] = 0
-            if cv.kind == "gate":
-                state[0]["cv"][i]["value"] = 0.0
-        mixer.desk.lines, mixer.desk.line_count = lines, len(channels)
+            cv, line = patch.cv[name], self._made[i]
+            line.cv, line.channel, line.time = cells + i, channel, time
+            _shape(line, cv, rate)
+            if cv.kind == "modulation":
+                line.left = rows[cv.source]
+            elif cv.kind == "level":
+                source = mixer.index[cv.source]
+                line.left = mixer.row(source)
+                line.right = ffi.NULL if cv.source.startswith("input.") else mixer.row(source, 1)
+            self._lines.append((cells + i, cv.kind, cv.gate_volts, line.width))
+            if cv.kind == "pitch":
+                self._pitches[i] = [pitch_volts(cv, key + tuned) for key in range(128)]
+            if cv.kind in NOTE_KINDS and cv.source.startswith(STEMS):
+                role = roles.index(cv.source.removeprefix(STEMS))
+                self._by_role.setdefault(role, []).append(i)
+            elif cv.kind in NOTE_KINDS:
+                self._by_voice.setdefault(voices.index(cv.source), []).append(i)
+            _resume(state[0]["cv"][i], cv.kind)
+        mixer.desk.lines, mixer.desk.line_count = self._made, len(channels)
 
     def notes(self, voice: int, t: int, events: list[VoiceEvent]) -> None:
         """Last-note priority: the gate falls when no key is held."""
@@ -75,36 +103,107 @@ class CvOutputs:
             frame = t + offset
             if kind == NoteKind.ON and not muted:
                 held.append(key)
-                self._edges(lines, frame, key, gate=True)
+                self._pitch(lines, frame, key)
+                self._rise(lines, frame + self._lead, self._lead)
             elif kind == NoteKind.OFF and key in held:
                 held.remove(key)
                 if held:
-                    self._edges(lines, frame, held[-1], gate=None)
+                    self._pitch(lines, frame, held[-1])
                 else:
-                    self._edges(lines, frame, None, gate=False)
+                    self._fall(lines, frame + self._lead)
 
-    def _edges(self, lines: list[int], frame: int, key: int | None, gate: bool | None) -> None:
+    def stems(self, t: int, n: int, started: int, ended: int) -> None:
+        """After the mix of [t, t+n): what stems started and ended there, a bit a slot."""
+        if not self._by_role or self._leaving or self._dry[0]:
+            return
+        stems = self._stems[0]
+        for slot in range(MAX_STEMS):
+            stem = stems[slot]
+            lines = self._by_role.get(int(stem["role"]))
+            if lines is None:
+                continue
+            if started >> slot & 1:
+                self._rise(lines, max(t, int(stem["start"])), 0)
+            if ended >> slot & 1 and not self._sounds(int(stem["role"])):
+                end = int(stem["stop"]) + int(stem["fade"])
+                if stem["loop"] < 1:
+                    end = min(end, int(stem["start"]) + int(stem["length"]))
+                self._fall(lines, min(max(t, end), t + n))
+
+    def _sounds(self, role: int) -> bool:
+        stems = self._stems[0]
+        return bool(np.any((stems["role"] == role) & (stems["state"] == 2)))
+
+    def _pitch(self, lines: list[int], frame: int, key: int) -> None:
         for i in lines:
-            cell, kind, gate_volts = self._lines[i]
-            if kind == "pitch" and key is not None:
-                volts = (key - C4) / 12.0 + self._tuning_volts
-                lib.seg_cv_edge(cell, frame, min(VOLTS_MAX, max(-VOLTS_MAX, volts)))
-            elif kind == "gate" and gate is not None:
-                lib.seg_cv_edge(cell, frame + self._lead, gate_volts if gate else 0.0)
+            volts = self._pitches.get(i)
+            if volts is not None:
+                lib.seg_cv_edge(self._lines[i][0], frame, volts[key])
+
+    def _rise(self, lines: list[int], frame: int, gap: int) -> None:
+        """gap: frames that a pulse is down at least before the next."""
+        for i in lines:
+            cell, kind, gate_volts, width = self._lines[i]
+            if kind == "gate":
+                lib.seg_cv_edge(cell, frame, gate_volts)
+            elif kind == "envelope":
+                lib.seg_cv_edge(cell, frame, 1.0)
+            elif kind == "trigger":
+                lib.seg_cv_strike(cell, frame, gate_volts, width, gap)
+
+    def _fall(self, lines: list[int], frame: int) -> None:
+        for i in lines:
+            cell, kind, _, _ = self._lines[i]
+            if kind in ("gate", "envelope"):
+                lib.seg_cv_edge(cell, frame, 0.0)
 
     def gates_down(self, t: int) -> None:
-        """On the way out: gates to 0 V and never up again, pitches held."""
+        """On the way out: gates and pulses to 0 V and never up again, pitches held."""
         self._leaving = True
         self._lower(range(len(self._lines)), t)
+        for i, (_, kind, _, _) in enumerate(self._lines):
+            if kind in CLOCK_KINDS or kind == "envelope":
+                self._made[i].volts = 0.0
 
     def dry(self, t: int) -> None:
-        """DRY: the gates of voices that a model plays to 0 V."""
+        """DRY and panic: the gates of voices that a model plays, and of stems, to 0 V."""
         for voice in self._generated & self._by_voice.keys():
             self._held.pop(voice, None)
             self._lower(self._by_voice[voice], t)
+        for lines in self._by_role.values():
+            self._lower(lines, t)
 
     def _lower(self, lines: Iterable[int], t: int) -> None:
-        for cell, kind, _ in (self._lines[i] for i in lines):
-            if kind == "gate":
+        for cell, kind, _, _ in (self._lines[i] for i in lines):
+            if kind in ("gate", "trigger", "envelope"):
                 cell.count = 0  # none that waits may raise it again
                 lib.seg_cv_edge(cell, t, 0.0)
+
+
+def _shape(line: Any, cv: Cv, rate: float) -> None:
+    """What the kernel is to know of a voltage; lengths in frames."""
+    kind = "steps" if cv.kind in ("pitch", "gate", "trigger") else cv.kind
+    line.kind = KERNEL_KINDS.index(kind)
+    line.scale, line.offset = cv.polarity / cv.volts_full_scale, cv.offset_volts
+    line.volts = cv.gate_volts if cv.kind in CLOCK_KINDS else cv.volts
+    line.centre = cv.centre_volts
+    line.attack, line.decay = cv.attack_ms * rate / 1000, cv.decay_ms * rate / 1000
+    line.sustain, line.release = cv.sustain, cv.release_ms * rate / 1000
+    if cv.kind == "level":
+        line.attack = 1.0 - math.exp(-1.0 / (LEVEL_ATTACK_S * rate))
+        line.release = 1.0 - math.exp(-1.0 / (LEVEL_RELEASE_S * rate))
+    line.shape, line.seed, line.phase = SHAPES.index(cv.shape), cv.seed, cv.phase
+    line.beats, line.rate = cv.beats or 0.0, cv.hz / rate
+    line.width = max(1, round(cv.width_ms * rate / 1000))
+    line.ppqn = cv.ppqn if cv.kind == "clock" else 0
+    if cv.kind == "reset" and cv.every == "phrase":
+        line.ppqn = -1
+
+
+def _resume(cell: np.ndarray, kind: str) -> None:
+    """A voltage as a successor finds it: nothing waits, what is a gate is down."""
+    cell["count"] = 0
+    if kind in ("gate", "trigger", "envelope", "level"):
+        cell["value"] = 0.0
+    if kind in ("envelope", "reset", "run"):
+        cell["on"] = 0

@@ -282,41 +282,6 @@ void seg_split(const float *stereo, int n, float *left, float *right) {
   }
 }
 
-/* ---- control voltage ---- */
-
-/* Ask for a voltage from a frame on; edges are kept in order. 0: too many waiting, and the last of
- * them made way, so that a gate never stays up. */
-int seg_cv_edge(seg_cv *cv, int64_t frame, double volts) {
-  if (cv->count >= 16) {
-    if (frame >= cv->frames[15]) {
-      cv->frames[15] = frame;
-      cv->volts[15] = volts;
-    }
-    return 0;
-  }
-  int i = cv->count++;
-  for (; i > 0 && cv->frames[i - 1] > frame; i--) {
-    cv->frames[i] = cv->frames[i - 1];
-    cv->volts[i] = cv->volts[i - 1];
-  }
-  cv->frames[i] = frame;
-  cv->volts[i] = volts;
-  return 1;
-}
-
-void seg_cv_render(seg_cv *cv, int64_t t, int n, double scale, double offset, float *x,
-                   int stride) {
-  int e = 0;
-  for (int i = 0; i < n; i++) {
-    while (e < cv->count && cv->frames[e] <= t + i) cv->value = cv->volts[e++];
-    float v = (float)((cv->value + offset) * scale);
-    x[(int64_t)i * stride] = fminf(fmaxf(v, -1), 1); /* what the interface can give */
-  }
-  cv->count -= e;
-  memmove(cv->frames, cv->frames + e, sizeof(int64_t) * (size_t)cv->count);
-  memmove(cv->volts, cv->volts + e, sizeof(double) * (size_t)cv->count);
-}
-
 /* ---- the desk ---- */
 
 static float *source_row(const seg_desk *d, int source) {
@@ -400,10 +365,8 @@ int64_t seg_desk_out(seg_desk *d, float *out, int channels, int64_t t, int n) {
       seg_scatter(out, channels, p->channels[1], n, right);
     }
   }
-  for (int i = 0; i < d->line_count; i++) {
-    const seg_line *p = &d->lines[i];
-    seg_cv_render(p->cv, t, n, p->scale, p->offset, out + p->channel, channels);
-  }
+  for (int i = 0; i < d->line_count; i++)
+    seg_cv_line(&d->lines[i], t, n, out + d->lines[i].channel, channels);
   float decay = powf(d->peak_decay, (float)n);
   seg_peaks(d->sources, d->stride, 2 * d->source_count, n, decay, d->source_peaks);
   seg_peaks(d->buses, d->stride, 2 * d->bus_count, n, decay, d->bus_peaks);

@@ -88,12 +88,26 @@ typedef struct {
   uint32_t pad;
 } seg_stream;
 
+/* Musical time in force: `beat` at `frame`, `bpm` beats a minute. */
 typedef struct {
-  double value; /* volts now */
+  int64_t frame;
+  double beat;
+  double bpm;
+  double rate;
+  double confidence;
+  int32_t beats_per_bar;
+  int32_t bars_per_phrase;
+} seg_timeline;
+
+/* A voltage that leaves: edges on their way, and what its shape remembers. */
+typedef struct {
+  double value; /* volts now; an envelope's level at its last edge; a follower's level */
   int64_t frames[16];
   double volts[16];
-  int32_t count;
-  int32_t pad;
+  int64_t at;    /* frame of an envelope's last edge, of the last pulse */
+  int64_t tick;  /* number of the last pulse */
+  int32_t count; /* edges that wait */
+  int32_t on;    /* an envelope's gate; pulses: 0 fresh, 1 counting, 2 has pulsed */
 } seg_cv;
 
 /* ---- an input strip (engine/strip.c): settings that Python computes, then state ---- */
@@ -146,12 +160,30 @@ typedef struct {
   seg_limiter_state *limiter;
 } seg_output;
 
+/* A voltage on a device channel: full scale is (volts + offset) * scale. Lengths in frames. */
 typedef struct {
   seg_cv *cv;
+  const seg_timeline *time;
+  const float *left; /* what a follower or a modulation follows; right may be NULL */
+  const float *right;
   int32_t channel;
-  int32_t pad;
+  int32_t kind;   /* see seg_cv_line */
+  int32_t shape;  /* of an LFO: see lfo() */
+  int32_t seed;
   double scale;
   double offset;
+  double volts;   /* height of a pulse or an envelope; an LFO moves so far from its centre */
+  double centre;
+  double attack;  /* a follower: coefficients a frame */
+  double decay;
+  double sustain; /* 0..1 */
+  double release;
+  double beats;   /* period of an LFO in beats; 0: free */
+  double rate;    /* of a free LFO: cycles a frame */
+  double phase;   /* 0..1 */
+  int64_t width;  /* of a pulse */
+  int32_t ppqn;   /* pulses a beat; 0: one every bar, -1: every phrase */
+  int32_t pad;
 } seg_line;
 
 typedef struct {
@@ -244,5 +276,5 @@ void seg_scatter_mono(float *interleaved, int channels, int channel, int n, cons
                       const float *right);
 void seg_split(const float *stereo, int n, float *left, float *right);
 int seg_cv_edge(seg_cv *cv, int64_t frame, double volts);
-void seg_cv_render(seg_cv *cv, int64_t t, int n, double scale, double offset, float *x,
-                   int stride);
+int seg_cv_strike(seg_cv *cv, int64_t frame, double volts, int64_t width, int64_t gap);
+void seg_cv_line(const seg_line *line, int64_t t, int n, float *x, int stride);

@@ -13,6 +13,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from engine.patch_cv import Cv, cv_from_json
 from engine.song import Sends, Song
 from engine.tuning import A4_HZ
 
@@ -127,19 +128,6 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Cv:
-    """One voltage. source: a voice. kind: pitch (1 V/octave, 0 V = C4) or gate. polarity: +-1."""
-
-    channel: int | str = 0
-    source: str = ""
-    kind: str = "pitch"
-    volts_full_scale: float = 10.0
-    offset_volts: float = 0.0
-    polarity: int = 1
-    gate_volts: float = 5.0
-
-
-@dataclass(frozen=True)
 class Clock:
     """source: internal, or listener (the tempo of the inputs named in `listen`)."""
 
@@ -204,7 +192,7 @@ class Patch:
             outputs=each(
                 "outputs", lambda v: Output(channels=tuple(v["channels"]), limit=v["limit"])
             ),
-            cv=each("cv", lambda v: Cv(**v)),
+            cv=each("cv", cv_from_json),
             clock=Clock(**{**d["clock"], "listen": tuple(d["clock"]["listen"])}),
             surfaces=each("surfaces", lambda v: Surface(**v)),
             songs=each("songs", Song.from_dict),

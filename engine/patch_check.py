@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from engine.patch import Patch
+from engine.patch_check_cv import check_cv
 from engine.patch_read import Reader, suggest
 from engine.patch_yaml import describe
 from engine.song_check import song_faults
@@ -36,7 +37,7 @@ def check(
         *_clock(patch),
         *song_faults(patch),
         *_channels(patch),
-        *_cv(patch),
+        *check_cv(patch, folder),
         *_circles(patch),
         *_files(patch, folder),
         *(_places(patch) if rig is None else ()),
@@ -150,22 +151,6 @@ def _channels(patch: Patch) -> Iterator[Fault]:
             if channel in taken:
                 yield key, f"channel {channel} again (also {taken[channel]})", "each channel once"
             taken.setdefault(channel, key)
-
-
-def _cv(patch: Patch) -> Iterator[Fault]:
-    speakers = {c: name for name, output in patch.outputs.items() for c in output.channels}
-    taken: dict[int | str, str] = {}
-    for name, cv in patch.cv.items():
-        key = f"cv.{name}.channel"
-        yield from _voice(patch, f"cv.{name}.source", cv.source)
-        if not cv.channel:
-            continue
-        if cv.channel in speakers:
-            found = f"channel {cv.channel}, which outputs.{speakers[cv.channel]} sends to a speaker"
-            yield key, found, "a channel of its own: a control voltage can destroy a speaker"
-        elif cv.channel in taken:
-            yield key, f"channel {cv.channel} again (also {taken[cv.channel]})", "each channel once"
-        taken.setdefault(cv.channel, key)
 
 
 def _circles(patch: Patch) -> Iterator[Fault]:

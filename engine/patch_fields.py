@@ -27,6 +27,7 @@ from engine.patch import (
     Surface,
     Voice,
 )
+from engine.patch_cv import CV_KINDS, SHAPES
 from engine.rig import Rig, RigAudio, RigCv, RigInput, RigOutput, RigPort
 from engine.song import Ending, Scene, ScenePart, SetEntry, SetList, Song
 from engine.timeline import BPM_MAX, BPM_MIN, Boundary
@@ -268,12 +269,28 @@ FIELDS: dict[type, dict[str, Field]] = {
     },
     Cv: {
         "channel": Field(Channel()),
-        "source": Field(Text("the name of a voice"), required=True),
-        "kind": Field(Choice(("pitch", "gate"))),
+        "source": Field(Text("the name of what it is made from", empty=True)),
+        "kind": Field(Choice(CV_KINDS)),
         "volts_full_scale": Field(FULL_SCALE),
         "offset_volts": Field(OFFSET),
         "polarity": Field(POLARITY),
         "gate_volts": Field(Number(0, 12, "V")),
+        "volts": Field(Number(-12, 12, "V")),
+        "centre_volts": Field(Number(-12, 12, "V")),
+        "width_ms": Field(Number(0.1, 1000, "ms")),
+        "attack_ms": Field(Number(0, 60000, "ms")),
+        "decay_ms": Field(Number(0, 60000, "ms")),
+        "sustain": Field(Number(0, 1)),
+        "release_ms": Field(Number(0, 60000, "ms")),
+        "shape": Field(Choice(SHAPES)),
+        "hz": Field(Number(0.001, 100, "Hz")),
+        "beats": Field(Number(0.0625, 256, "beats"), optional=True),
+        "phase": Field(Number(0, 1, "cycles")),
+        "seed": Field(Number(0, 2**31 - 1, whole=True)),
+        "ppqn": Field(Number(1, 48, "pulses a beat", whole=True)),
+        "every": Field(Choice(("bar", "phrase"))),
+        "calibration": Field(Text("the path of a calibration file"), optional=True),
+        "table": Field(ListOf(ListOf(Number(-200, 200), 2, 2), 0, 128)),
     },
     Clock: {
         "bpm": Field(BPM),
@@ -366,6 +383,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "volts_full_scale": Field(FULL_SCALE, optional=True),
         "offset_volts": Field(OFFSET, optional=True),
         "polarity": Field(POLARITY, optional=True),
+        "calibration": Field(Text("the path of a calibration file"), optional=True),
     },
 }
 

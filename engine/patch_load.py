@@ -15,8 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.calibration import CalibrationError, read_calibration, volts_table
 from engine.patch import Patch
 from engine.patch_check import check, resolve
+from engine.patch_cv import Cv
 from engine.patch_read import Reader
 from engine.patch_yaml import MAX_BYTES, PatchError, Problem, read_tree
 from engine.rig_place import place
@@ -68,7 +70,21 @@ def load_patch(
         name: replace(p, checkpoint=p.checkpoint and str(resolve(p.checkpoint, folder)))
         for name, p in patch.players.items()
     }
-    return replace(patch, players=players)
+    cv = {name: _calibrated(given, folder) for name, given in patch.cv.items()}
+    return replace(patch, players=players, cv=cv)
+
+
+def _calibrated(cv: Cv, folder: Path) -> Cv:
+    """With its calibration's table, so that no other process reads the file."""
+    if cv.calibration is None:
+        return cv
+    path = resolve(cv.calibration, folder)
+    try:
+        values = read_calibration(path)
+    except CalibrationError as error:  # it was right a moment ago
+        raise PatchError([Problem(str(path), 0, "", str(error), "a calibration file")]) from None
+    table = volts_table(values, cv.volts_full_scale, cv.offset_volts, cv.polarity)
+    return replace(cv, calibration=None, table=table)
 
 
 def read_file(path: Path, what: str = "patch") -> bytes:

@@ -131,7 +131,7 @@ class LivePerformance:
             for i, r in enumerate(("midi_notes", *producers))
         ]
         self.control = Control(self)
-        self.cv = CvOutputs(patch, self.state, channels.cv, rate, self.mixer)
+        self.cv = CvOutputs(patch, self.state, channels.cv, rate, self.mixer, {})
         self.tick = Tick(rate)
         self._click = self.mixer.sources[self.mixer.index["click"]]
         connect_taps(shared, self.mixer)
@@ -244,6 +244,7 @@ class LivePerformance:
         started, ended = self._desk.started, self._desk.ended
         if started or ended:
             self.control.report_stems(t, n, started, ended)
+            self.cv.stems(t, n, started, ended)
         mixed = clock()
         for index, effect in self._effects.items():
             effect.process(views[index])

@@ -50,10 +50,13 @@ class RigPort:
 
 @dataclass(frozen=True)
 class RigCv:
+    """calibration: the path of a file that `segue cv calibrate` wrote."""
+
     channel: int | str | None = None
     volts_full_scale: float | None = None
     offset_volts: float | None = None
     polarity: int | None = None
+    calibration: str | None = None
 
 
 @dataclass(frozen=True)

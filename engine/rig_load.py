@@ -7,9 +7,10 @@ real-time safe; any thread.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.patch_check import resolve
 from engine.patch_load import PatchError, read_file
 from engine.patch_read import Reader
 from engine.patch_yaml import read_tree
@@ -41,4 +42,9 @@ def load_rig(path: str | Path) -> LoadedRig:
     rig: Rig = reader.table(read_tree(str(path), data, "rig"), "", Rig)
     if reader.problems:
         raise PatchError(reader.problems)
-    return LoadedRig(path, rig, reader)
+    folder = path.resolve().parent
+    cv = {
+        name: replace(here, calibration=here.calibration and str(resolve(here.calibration, folder)))
+        for name, here in rig.cv.items()
+    }
+    return LoadedRig(path, replace(rig, cv=cv), reader)

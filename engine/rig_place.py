@@ -19,7 +19,7 @@ PLACED = {
     "outputs": ("channels", "limit"),
     "midi": ("port",),
     "surfaces": ("port",),
-    "cv": ("channel", "volts_full_scale", "offset_volts", "polarity"),
+    "cv": ("channel", "volts_full_scale", "offset_volts", "polarity", "calibration"),
 }
 
 
@@ -41,6 +41,9 @@ def _over(own: Any, here: Any, names: tuple[str, ...]) -> Any:
     said = {name: getattr(here, name) for name in names}
     if getattr(own, "stream", None) is not None:
         del said["channel"]
+    if said.get("calibration") is not None:
+        said["table"] = ()  # what the patch says itself was measured elsewhere
+        return replace(own, **{n: v for n, v in said.items() if v is not None})
     return replace(own, **{n: v for n, v in said.items() if v not in (None, ())})
 
 

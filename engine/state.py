@@ -81,8 +81,10 @@ CV = np.dtype(
         ("value", "<f8"),
         ("frames", "<i8", (16,)),
         ("volts", "<f8", (16,)),
+        ("at", "<i8"),
+        ("tick", "<i8"),
         ("count", "<i4"),
-        ("pad", "<i4"),
+        ("on", "<i4"),
     ]
 )
 TIMELINE = np.dtype(
@@ -129,6 +131,7 @@ for _name, _dtype in (
     ("seg_stream", STREAM),
     ("seg_cv", CV),
     ("seg_strip", STRIP),
+    ("seg_timeline", TIMELINE),
 ):
     if ffi.sizeof(_name) != _dtype.itemsize:
         raise ImportError(f"{_name} is {ffi.sizeof(_name)} bytes in C, {_dtype.itemsize} in NumPy")

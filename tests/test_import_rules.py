@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 # Where the parts are assembled, engine may import devices and models.
 ASSEMBLING = {
     "engine/cli.py",
+    "engine/cli_cv.py",
     "engine/cli_rig.py",
     "engine/conductor_process.py",
     "engine/doctor.py",
