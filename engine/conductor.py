@@ -7,7 +7,6 @@ Not thread-safe.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from engine.clock import Clock
 from engine.conductor_hands import ACTIONS
 from engine.layout import COMMAND, CommandKind, ReportKind
 from engine.patch import Patch
-from engine.stem import StemState
+from engine.stem import Play, StemState
 from engine.stem_book import StemBook
 from engine.stem_recovery import reconcile
 from engine.timeline import Timeline
@@ -117,11 +116,15 @@ class Conductor:
 
     def _let_wanted_in(self, line: Timeline, now: int) -> None:
         book = self.book
+        if book.ending() is not None:
+            return
         if not self.scripted and self.patch.armed:
-            self.wanted.update(self.patch.roles)
+            self.wanted.update(n for n, r in self.patch.roles.items() if Play(r.play) is Play.LOOP)
         phrase = line.beats_per_bar * line.bars_per_phrase * line.frames_per_beat
         for role in sorted(self.wanted):
             playing = book.playing(role)
+            if playing is None and self._choked(role):
+                continue
             rotates = (
                 playing is not None
                 and not self.scripted
@@ -129,8 +132,14 @@ class Conductor:
                 and now - playing.start_frame > (ROTATE_PHRASES - 0.5) * phrase
                 and bool(book.of(role, StemState.READY))
             )
-            if playing is None or rotates:
-                book.enter(role, line, now)
+            entered = (playing is None or rotates) and book.enter(role, line, now)
+            if entered and Play(self.patch.roles[role].play) is not Play.LOOP:
+                self.wanted.discard(role)
+
+    def _choked(self, role: str) -> bool:
+        """Another role of its choke group sounds or is about to: only a hand puts it out."""
+        states = (StemState.QUEUED, StemState.PLAYING)
+        return any(self.book.of(other, *states) for other in self.book.rival_roles(role))
 
     # ---- what others say
 
@@ -141,6 +150,7 @@ class Conductor:
             self.book.started(int(r["id"]), frame)
         elif kind == ReportKind.STEM_ENDED:
             self.book.ended(int(r["id"]), int(r["slot"]), frame)
+            self._note_the_end(frame)
         elif kind == ReportKind.STEM_REFUSED and self.line is not None:
             fits = int(r["a"]) >= 0
             self.book.refused(int(r["id"]), int(r["slot"]), self.line, frame, fits)
@@ -160,6 +170,15 @@ class Conductor:
                 "id": int(r["id"]),
             }
         )
+
+    def _note_the_end(self, frame: int) -> None:
+        """An ending was played to its end: nothing enters before a hand lets it in again."""
+        if self.book.over:
+            self.book.over = False
+            self.wanted.clear()
+            self.book.panic(frame)
+            self.let_in = False
+            self.news.append({"event": "song_over", "frame": frame})
 
     def observe(self, observation: np.void) -> None:
         """Before a hand has said where the one is, the tracker hears tuning and applause: until
@@ -239,8 +258,5 @@ class Conductor:
             "confidence": line.confidence if line else None,
             "let_in": self.let_in,
             "dry": self.dry,
-            "stems": [
-                {**{k: v for k, v in asdict(e).items() if k != "state"}, "state": e.state.value}
-                for e in self.book.entries.values()
-            ],
+            "stems": [e.to_dict() for e in self.book.entries.values()],
         }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.ask import Ask
+from engine.stem import Play
 from engine.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def _next(conductor: Conductor, ask: Ask) -> str:
     changed = [
         name
         for name in conductor.patch.roles
-        if book.playing(name) and book.enter(name, line, ask.now)
+        if book.playing(name) and book.enter(name, line, ask.now, ask.at)
     ]
     return f"next: {', '.join(changed) or 'nothing ready'}"
 
@@ -32,15 +33,43 @@ def _next(conductor: Conductor, ask: Ask) -> str:
 def _regenerate(conductor: Conductor, ask: Ask) -> str:
     if ask.role is None:
         return "no role"
-    entry = conductor.book.ask(ask.role, _line(conductor), ask.now)
+    entry = conductor.book.ask(ask.role, _line(conductor), ask.now, replaces=True)
     return "asked" if entry else "no room"
 
 
 def _queue_stem(conductor: Conductor, ask: Ask) -> str:
+    return "not ready" if ask.stem is None else _queue(conductor, ask.stem, ask)
+
+
+def _pick(conductor: Conductor, ask: Ask) -> str:
+    """A variation of a role, by its place."""
+    if ask.role is None or ask.variation is None:
+        return "no role" if ask.role is None else "no variation"
+    entry = conductor.book.variation(ask.role, ask.variation)
+    return "no such variation" if entry is None else _queue(conductor, entry.id, ask)
+
+
+def _queue(conductor: Conductor, stem: int, ask: Ask) -> str:
     if not conductor.let_in:
         return "first say where the one is, then let in"
-    done = ask.stem is not None and conductor.book.enqueue(ask.stem, _line(conductor), ask.now)
-    return "queued" if done else "not ready"
+    if not conductor.book.enqueue(stem, _line(conductor), ask.now, ask.at, ask.play):
+        return "not ready"
+    entry = conductor.book.entries[stem]
+    if entry.turn is Play.ENDING:
+        conductor.wanted.clear()
+    elif entry.turn is not Play.FILL:  # a hand has chosen between the roles of a choke group
+        conductor.wanted.difference_update(conductor.book.rival_roles(entry.role))
+    return "queued"
+
+
+def _pin_stem(conductor: Conductor, ask: Ask) -> str:
+    """Keep a stem in its place among its role's variations, or no longer."""
+    stem = ask.stem
+    if stem is None and ask.role is not None and ask.variation is not None:
+        entry = conductor.book.variation(ask.role, ask.variation)
+        stem = None if entry is None else entry.id
+    pinned = None if stem is None else conductor.book.pin(stem, ask.now)
+    return "no such stem" if pinned is None else "pinned" if pinned else "loose"
 
 
 def _unqueue_stem(conductor: Conductor, ask: Ask) -> str:
@@ -56,7 +85,10 @@ def _keep_stem(conductor: Conductor, ask: Ask) -> str:
 def _enter(conductor: Conductor, ask: Ask) -> str:
     if ask.role is None:
         return "no role"
+    conductor.wanted.difference_update(conductor.book.rival_roles(ask.role))
     conductor.wanted.add(ask.role)
+    if ask.at is not None and conductor.let_in and not conductor.book.playing(ask.role):
+        conductor.book.enter(ask.role, _line(conductor), ask.now, ask.at)
     return "wanted"
 
 
@@ -68,7 +100,7 @@ def stop_role(conductor: Conductor, ask: Ask) -> str:
     if role is None:
         return "no role"
     conductor.wanted.discard(role)
-    return "stopping" if book.leave(role, _line(conductor), ask.now) else "silent already"
+    return "stopping" if book.leave(role, _line(conductor), ask.now, ask.at) else "silent already"
 
 
 def stop_all(conductor: Conductor, ask: Ask) -> str:
@@ -81,6 +113,8 @@ STEM_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
     "next": _next,
     "regenerate": _regenerate,
     "queue_stem": _queue_stem,
+    "pick": _pick,
+    "pin_stem": _pin_stem,
     "unqueue_stem": _unqueue_stem,
     "stop_stem": stop_role,
     "keep_stem": _keep_stem,

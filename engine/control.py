@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DRY_FADE_FRAMES = 960  # 20 ms; all AI is out within 50 ms, block and bus included
 MASTER_FADE_FRAMES = 480
 PANIC_FADE_FRAMES = 960
+HUSH_IN_FRAMES = 64  # the kernel's HUSH_IN
 COMMANDS_A_BLOCK = 64
 REPORTS_A_BLOCK = 256
 
@@ -104,6 +105,10 @@ class Control:
             if slot < MAX_STEMS:
                 stem = p.state[0]["stems"][slot]
                 stem["stop"], stem["fade"] = max(frame, t), max(1, a)
+        elif kind == CommandKind.STEM_HUSH:
+            if slot < MAX_STEMS:
+                stem = p.state[0]["stems"][slot]
+                stem["hush"], stem["unhush"] = frame or t, max(b, t + HUSH_IN_FRAMES)
         elif kind == CommandKind.GAIN:
             if frame >= t + n:
                 self._waiting.append(command)
@@ -150,6 +155,10 @@ class Control:
             and (per_beat == 0 or follows(beat, per_beat, self._p.rate))
             and 0 <= gain <= 16
         )
+        if not start:  # with this block
+            line = self._p.state[0]["timeline"]
+            start = t
+            beat = float(line["beat"] + (t - line["frame"]) * line["bpm"] / (60.0 * line["rate"]))
         if not fits or start < t:
             late = t - start if fits else -1
             self.report(ReportKind.STEM_REFUSED, t, slot=slot, a=late, id=id_)
@@ -173,6 +182,8 @@ class Control:
             -start,
             0,
             0.0,
+            0,
+            0,
         )
 
     # ---- the safe path

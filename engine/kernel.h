@@ -54,6 +54,8 @@ typedef struct {
   int64_t before;  /* the same before the last join */
   int64_t join;    /* frame at which the last crossfade began */
   double likeness; /* of what it joined, 0..1 */
+  int64_t hush;    /* in [hush, unhush) it plays on unheard: a fill covers it */
+  int64_t unhush;
 } seg_stem;
 
 /* Beats are linear in frames: this line holds from a frame on. */

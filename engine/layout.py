@@ -76,6 +76,7 @@ class CommandKind(IntEnum):
     SAFE = 5  # slot=SafeKind, x=value: DRY, panic, master asked for by screen or keys
     VOICE_OFF = 6  # slot=voice index: release all its notes
     CLICK = 7  # slot=0 off, 1 on: metronome on the click bus
+    STEM_HUSH = 8  # slot, frame, b=until (frame): it plays on unheard in between (under a fill)
 
 
 COMMAND = np.dtype(

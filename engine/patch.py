@@ -106,7 +106,9 @@ class Player:
 
 @dataclass(frozen=True)
 class Role:
-    """What the pool keeps ready: `ahead` stems of this role. enter: grid of its entries."""
+    """What the pool keeps ready: `ahead` stems of this role. enter: grid of its entries; leave: of
+    its retirements, None: the same. play: loop, once, fill or ending. choke: a group of roles of
+    which one sounds."""
 
     maker: str = "rules"
     bars: int = 4
@@ -114,6 +116,9 @@ class Role:
     density: float = 0.5
     gain_db: float = 0.0
     enter: str = "phrase"
+    leave: str | None = None
+    play: str = "loop"
+    choke: str = ""
     ahead: int = 2
     to: Sends = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)

@@ -30,6 +30,7 @@ from engine.patch import (
 from engine.patch_cv import CV_KINDS, SHAPES
 from engine.rig import Rig, RigAudio, RigCv, RigInput, RigOutput, RigPort
 from engine.song import Ending, Scene, ScenePart, SetEntry, SetList, Song
+from engine.stem import VARIATIONS, Play
 from engine.timeline import BPM_MAX, BPM_MIN, Boundary
 from engine.tuning import A4_HIGH_HZ, A4_LOW_HZ
 
@@ -259,7 +260,10 @@ FIELDS: dict[type, dict[str, Field]] = {
         "density": Field(Number(0, 1)),
         "gain_db": Field(GAIN),
         "enter": Field(Choice(tuple(b.value for b in Boundary))),
-        "ahead": Field(Number(1, 8, "stems", whole=True)),
+        "leave": Field(Choice(tuple(b.value for b in Boundary)), optional=True),
+        "play": Field(Choice(tuple(p.value for p in Play))),
+        "choke": Field(Text("the name of a choke group", empty=True)),
+        "ahead": Field(Number(1, VARIATIONS, "stems", whole=True)),
         "to": SENDS,
         "config": Field(Free()),
     },

@@ -40,6 +40,8 @@ STEM = np.dtype(
         ("before", "<i8"),
         ("join", "<i8"),
         ("likeness", "<f8"),
+        ("hush", "<i8"),
+        ("unhush", "<i8"),
     ]
 )
 LIMITER = np.dtype([("gain", "<f8"), ("active", "<u8")])

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.stem import StemState
+from engine.stem import Play, StemState
 from engine.stem_entry import StemEntry
 from engine.stem_orders import CHANGE_FADE_FRAMES, STOP_FADE_FRAMES
 from engine.stem_queue import LATEST_S, StemQueue
-from engine.timeline import Timeline
+from engine.timeline import Boundary, Timeline
 
 SEND_BEATS = 1.0
 LOST_S = 3.0  # longer than the audio process takes to come back
@@ -30,7 +30,10 @@ _S = StemState
 
 @dataclass
 class StemBook(StemQueue):
-    """The whole book: time moves it, the audio process answers it."""
+    """The whole book: time moves it, the audio process answers it. over: an ending was played to
+    its end; whoever acts on it resets it."""
+
+    over: bool = False
 
     # ---- time
 
@@ -50,29 +53,60 @@ class StemBook(StemQueue):
             ):
                 self._stop(entry, max(line.frame_at(entry.beat), now), STOP_FADE_FRAMES)
                 entry.sent = True
+            elif entry.state is _S.PLAYING and entry.until is not None:
+                self._end_turn(entry, entry.until, line, now)
 
     def _arm(self, entry: StemEntry, line: Timeline, now: int) -> None:
         assert entry.beat is not None
-        frame = line.frame_at(entry.beat)
+        at_once = entry.at is Boundary.NOW
+        frame = now if at_once else line.frame_at(entry.beat)
         if frame - now > SEND_BEATS * line.frames_per_beat:
             return
-        if frame - now < LATEST_S * line.rate / 2:
-            entry.beat = self._next_beat(entry.role, line, now)
+        if not at_once and frame - now < LATEST_S * line.rate / 2:
+            self._plan(entry, line, now)
             return
-        if any(e.sent for e in self.of(entry.role, _S.QUEUED)):
+        rivals = self.rivals(entry)
+        if any(e.sent for e in rivals if e.state is _S.QUEUED):
             return
         voice = self._free_voice()
         if voice is None:
             return
-        for other in self.of(entry.role, _S.PLAYING, _S.RETIRING):
+        if entry.turn is Play.ENDING:
+            rivals = [e for e in self.entries.values() if e is not entry]
+        for other in rivals:
+            if entry.turn is Play.FILL and other.turn is Play.LOOP:
+                assert entry.until is not None
+                self.hush(other, 0 if at_once else frame, line.frame_at(entry.until))
+            else:
+                self._make_room(other, frame, at_once)
+        entry.voice, entry.start_frame, entry.sent = voice, frame, True
+        self._play(entry, line)
+
+    def _make_room(self, other: StemEntry, frame: int, at_once: bool) -> None:
+        """Stop a stem where another begins, or keep it from beginning then."""
+        if other.state is _S.QUEUED:
+            if not other.sent:
+                self.unqueue(other.id, frame)
+            elif not other.stop_frame:
+                self._stop(other, max(frame, other.start_frame), CHANGE_FADE_FRAMES)
+        elif other.state in (_S.PLAYING, _S.RETIRING):
             if other.state is _S.PLAYING:
                 other.become(_S.RETIRING)
             elif other.sent and other.stop_frame <= frame:
-                continue  # it ends before that: do not hold it longer
-            self._stop(other, frame, CHANGE_FADE_FRAMES)
+                return  # it ends before that: do not hold it longer
+            self._stop(other, frame, CHANGE_FADE_FRAMES, at_once)
             other.sent = True
-        entry.voice, entry.start_frame, entry.sent = voice, frame, True
-        self._play(entry, line)
+
+    def _end_turn(self, entry: StemEntry, beat: float, line: Timeline, now: int) -> None:
+        """What plays once is gone at a beat, faded: it may have been made to go on. Told late, so
+        that the tempo of then decides. What a fill covered goes on from there."""
+        until = line.frame_at(beat)
+        if entry.sent or until - now > SEND_BEATS * line.frames_per_beat / 2:
+            return
+        entry.become(_S.RETIRING)
+        entry.beat, entry.sent = beat, True
+        self._stop(entry, max(until - CHANGE_FADE_FRAMES, now), CHANGE_FADE_FRAMES)
+        self._say(entry, now)
 
     def _lost(self, entry: StemEntry, line: Timeline, now: int) -> None:
         """The audio process never spoke of what it was told."""
@@ -106,11 +140,20 @@ class StemBook(StemQueue):
         if entry.state is _S.QUEUED:
             entry.become(_S.READY)
         elif entry.state in (_S.PLAYING, _S.RETIRING):
+            if entry.turn is Play.ENDING:
+                self.over = True
             entry.become(_S.DONE)
+        self._lift(entry, frame)
         self._put_away(entry, frame)
+
+    def _lift(self, entry: StemEntry, frame: int) -> None:
+        """A fill that is over before its time, or never was, covers nothing any more."""
+        if entry.turn is Play.FILL and not entry.stop_frame:
+            self._uncover(entry, frame)
 
     def _put_away(self, entry: StemEntry, frame: int) -> None:
         entry.voice, entry.beat, entry.sent, entry.stop_frame = -1, None, False, 0
+        entry.until = None
         self._say(entry, frame)
 
     def refused(self, id_: int, voice: int, line: Timeline, now: int, fits: bool = True) -> None:
@@ -122,10 +165,11 @@ class StemBook(StemQueue):
         if entry.state is not _S.QUEUED:
             return
         entry.become(_S.READY)
+        self._lift(entry, now)
         self._put_away(entry, now)
         if not fits:
             entry.become(_S.REJECTED)
-            entry.slot, entry.reason = -1, "does not fit the arena"
+            entry.slot, entry.variation, entry.reason = -1, 0, "does not fit the arena"
             self._say(entry, now)
         elif not left and not self.of(entry.role, _S.QUEUED):
-            self.enqueue(entry.id, line, now)
+            self.enqueue(entry.id, line, now, entry.at, entry.turn)

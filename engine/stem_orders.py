@@ -9,9 +9,10 @@ import numpy as np
 
 from engine.layout import COMMAND, MAX_STEMS, CommandKind
 from engine.mixer import linear
+from engine.stem import Play, StemState
 from engine.stem_entry import StemEntry
 from engine.stem_shelf import StemShelf
-from engine.timeline import Timeline
+from engine.timeline import Boundary, Timeline
 
 CHANGE_FADE_FRAMES = 240
 STOP_FADE_FRAMES = 960
@@ -28,21 +29,36 @@ class StemOrders(StemShelf):
         self._command(
             CommandKind.STEM_PLAY,
             slot=entry.voice,
-            frame=entry.start_frame,
+            frame=0 if entry.at is Boundary.NOW else entry.start_frame,
             a=entry.slot * self.slot_frames * 2,
             b=entry.frames,
             x=linear(self.patch.roles[entry.role].gain_db),
-            y=entry.loop,
+            y=entry.loop if entry.turn is Play.LOOP else 0.0,
             id=entry.id,
             c=roles.index(entry.role),
             z=line.rate * 60.0 / entry.bpm,
             w=entry.beat,
         )
 
-    def _stop(self, entry: StemEntry, frame: int, fade: int) -> None:
+    def _stop(self, entry: StemEntry, frame: int, fade: int, at_once: bool = False) -> None:
+        """at_once: with the next block, in which what takes its place begins."""
         if entry.voice >= 0:
             entry.stop_frame = frame
-            self._command(CommandKind.STEM_STOP, slot=entry.voice, frame=frame, a=fade)
+            when = 0 if at_once else frame
+            self._command(CommandKind.STEM_STOP, slot=entry.voice, frame=when, a=fade)
+            if entry.turn is Play.FILL:
+                self._uncover(entry, frame + fade)
+
+    def _uncover(self, fill: StemEntry, frame: int) -> None:
+        """What a fill covers goes on from a frame."""
+        for other in self.rivals(fill):
+            if other.state in (StemState.PLAYING, StemState.RETIRING) and other.turn is Play.LOOP:
+                self.hush(other, min(fill.start_frame, frame), frame)
+
+    def hush(self, entry: StemEntry, frame: int, until: int) -> None:
+        """Let a stem play on unheard in [frame, until)."""
+        if entry.voice >= 0:
+            self._command(CommandKind.STEM_HUSH, slot=entry.voice, frame=frame, b=until)
 
     def silence(self, voice: int, now: int) -> None:
         """Stop whatever a slot of the audio process plays."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.patch import Patch
-from engine.stem import StemRequest, StemState
+from engine.stem import VARIATIONS, Play, StemRequest, StemState
 from engine.stem_entry import StemEntry
 from engine.timeline import Timeline
 
@@ -46,7 +46,30 @@ class StemShelf:
         return [e for e in self.entries.values() if e.role == role and e.state in states]
 
     def playing(self, role: str) -> StemEntry | None:
-        return next(iter(self.of(role, _S.PLAYING)), None)
+        """What a role plays; what a fill covers, not the fill."""
+        found = sorted(self.of(role, _S.PLAYING), key=lambda e: e.turn is Play.FILL)
+        return found[0] if found else None
+
+    def variation(self, role: str, number: int) -> StemEntry | None:
+        """What lies in a place of a role, 1 to VARIATIONS."""
+        return next(
+            (e for e in self.entries.values() if e.role == role and e.variation == number), None
+        )
+
+    def rivals(self, entry: StemEntry) -> list[StemEntry]:
+        """All others of its choke groups; a role is a group."""
+        mine = self._groups(entry)
+        return [e for e in self.entries.values() if e is not entry and mine & self._groups(e)]
+
+    def rival_roles(self, role: str) -> list[str]:
+        """Other roles of a role's choke group."""
+        group = self.patch.roles[role].choke
+        return [n for n, r in self.patch.roles.items() if n != role and group and r.choke == group]
+
+    def _groups(self, entry: StemEntry) -> set[tuple[str, str]]:
+        """An empty name is no group."""
+        chokes = {self.patch.roles[entry.role].choke, entry.choke} - {"", None}
+        return {("role", entry.role), *(("choke", str(c)) for c in chokes)}
 
     def queue(self) -> list[StemEntry]:
         """What waits for its boundary, soonest first."""
@@ -58,7 +81,8 @@ class StemShelf:
     def set_aside(self, line: Timeline, now: int) -> None:
         """Reject ready stems that were made for another tempo; fill() asks for others."""
         for entry in list(self.entries.values()):
-            if entry.state is _S.READY and abs(entry.bpm / line.bpm - 1.0) > SAME_TEMPO:
+            other = abs(entry.bpm / line.bpm - 1.0) > SAME_TEMPO
+            if entry.state is _S.READY and other and not entry.pinned:
                 entry.become(_S.REJECTED)
                 entry.reason = f"made for {entry.bpm:.1f} BPM"
                 self._say(entry, now)
@@ -70,17 +94,26 @@ class StemShelf:
             coming = self.of(name, *GENERATED, _S.READY, _S.QUEUED)
             failed = max((e.requested_frame for e in self.of(name, _S.FAILED)), default=None)
             again = failed is None or now - failed >= FAILED_WAIT_S * line.rate
-            if len(coming) < role.ahead and again:
+            if len(coming) < role.ahead and again and self._place(name) is not None:
                 self.ask(name, line, now)
 
-    def ask(self, role_name: str, line: Timeline, now: int) -> StemEntry | None:
-        """One more stem of a role; None when the arena is full of what is needed."""
-        slot = self._free_slot()
+    def ask(
+        self, role_name: str, line: Timeline, now: int, replaces: bool = False
+    ) -> StemEntry | None:
+        """One more stem of a role; None when the arena is full of what is needed, or all places of
+        the role are. replaces: a ready stem may make way."""
         role = self.patch.roles[role_name]
         frames = role.bars * line.beats_per_bar * line.frames_per_beat
-        if slot is None or frames + 1 > self.slot_frames:
+        place = self._place(role_name, replaces)
+        if place is None or frames + 1 > self.slot_frames:
+            return None
+        self._make_way(role_name, place)
+        slot = self._free_slot()
+        if slot is None:
             return None
         entry = StemEntry(self.next_id, role_name, _S.REQUESTED, slot, line.bpm, self.next_id, now)
+        entry.variation, entry.play = place, Play(role.play)
+        entry.turn, entry.beats = entry.play, float(role.bars * line.beats_per_bar)
         self.next_id += 1
         self.entries[entry.id] = entry
         self._forget_failed()
@@ -89,6 +122,34 @@ class StemShelf:
         self.requests.append((entry, request))
         self._say(entry, now)
         return entry
+
+    def _place(self, role: str, replaces: bool = False) -> int | None:
+        """A place for one more variation: a free one, else that of the stem that was done first, or
+        where it replaces, of the one ready longest. What is pinned stays."""
+        taken = {e.variation for e in self.entries.values() if e.role == role}
+        free = [n for n in range(1, VARIATIONS + 1) if n not in taken]
+        if free:
+            return free[0]
+        for state in (_S.DONE, _S.READY)[: 1 + replaces]:
+            loose = [e for e in self.of(role, state) if not e.pinned]
+            if loose:
+                return min(loose, key=lambda e: e.id).variation
+        return None
+
+    def _make_way(self, role: str, place: int) -> None:
+        old = self.variation(role, place)
+        if old is not None:
+            old.become(_S.REJECTED)
+            del self.entries[old.id]
+
+    def pin(self, id_: int, now: int) -> bool | None:
+        """Keep a stem in its place, or no longer; whether it is kept. None: it has no place."""
+        entry = self.entries.get(id_)
+        if entry is None or not entry.variation:
+            return None
+        entry.pinned = not entry.pinned
+        self._say(entry, now)
+        return entry.pinned
 
     def _forget_failed(self) -> None:
         failed = [e.id for e in self.entries.values() if e.state in (_S.FAILED, _S.REJECTED)]
@@ -100,7 +161,7 @@ class StemShelf:
         for slot in range(self.slots):
             if slot not in taken:
                 return slot
-        done = [e for e in self.entries.values() if e.state is _S.DONE]
+        done = [e for e in self.entries.values() if e.state is _S.DONE and not e.pinned]
         if not done:
             return None
         oldest = min(done, key=lambda e: e.id)
@@ -138,7 +199,7 @@ class StemShelf:
         elif kind == "failed":
             entry.become(_S.FAILED)
             entry.reason = str(event.get("reason", ""))
-            entry.slot = -1
+            entry.slot, entry.variation = -1, 0
         elif kind == "ready":
             if entry.state is _S.REQUESTED:
                 entry.become(_S.GENERATING)
@@ -159,6 +220,8 @@ class StemShelf:
                 "id": entry.id,
                 "role": entry.role,
                 "state": entry.state.value,
+                "play": entry.turn.value,
+                "variation": entry.variation,
                 "beat": entry.beat,
                 "start_frame": entry.start_frame,
                 "maker": entry.provenance.get("maker"),
@@ -169,11 +232,11 @@ class StemShelf:
     # ---- the journal
 
     def to_dict(self) -> dict[str, Any]:
-        rows = [{**vars(e), "state": e.state.value} for e in self.entries.values()]
+        rows = [e.to_dict() for e in self.entries.values()]
         return {"entries": rows, "next_id": self.next_id, "last_voice": self.last_voice}
 
     def restore(self, saved: dict[str, Any]) -> None:
         self.next_id, self.last_voice = int(saved["next_id"]), int(saved["last_voice"])
         for row in saved["entries"]:
-            entry = StemEntry(**{**row, "state": StemState(row["state"])})
+            entry = StemEntry.from_dict(row)
             self.entries[entry.id] = entry

@@ -18,6 +18,8 @@
 #define FADE_MAX 2048
 #define REACH_MAX 2048
 #define COARSE 4 /* frames a step of the first search */
+#define HUSH_OUT 240 /* frames: gone after hush; back before unhush, so that its strike is whole */
+#define HUSH_IN 64
 
 /* First frame of loop k, and the loop that source frame u (>= 0) lies in. */
 static int64_t loop_start(double loop, int64_t k) { return (int64_t)llround((double)k * loop); }
@@ -48,6 +50,22 @@ static double part_gain(enum part part, double w, double r) {
   return (part == COMING ? w : v) / sqrt(w * w + v * v + 2 * r * w * v);
 }
 
+/* A stem's gain at a frame: the fade-out from `stop`, and a fill that covers it. */
+static double gain_at(const seg_stem *m, int64_t f) {
+  double g = m->gain;
+  if (f >= m->stop) g *= 1.0 - (double)(f - m->stop + 1) / (double)(m->fade + 1);
+  int gone = m->stop > m->hush && m->stop <= m->unhush; /* it ends while it is covered */
+  if (f < m->hush || f >= m->unhush) return gone && f >= m->unhush ? 0 : g;
+  double in = (double)(f - (m->unhush - HUSH_IN) + 1) / (HUSH_IN + 1);
+  double out = 1.0 - (double)(f - m->hush + 1) / (HUSH_OUT + 1);
+  return g * fmax(gone ? out : fmax(in, out), 0);
+}
+
+/* Whether all of [a, b) has the stem's own gain. */
+static int plain(const seg_stem *m, int64_t a, int64_t b) {
+  return b <= m->stop && (b <= m->hush || a >= m->unhush);
+}
+
 /* Frames [a, b) of a run into the role's two rows. */
 static void add_run(const seg_stem *m, const float *x, float *left, float *right, int64_t a,
                     int64_t b, int64_t shift, enum part part, int fade) {
@@ -56,7 +74,7 @@ static void add_run(const seg_stem *m, const float *x, float *left, float *right
   while (a < b) {
     int64_t next, p = stored(m, a + shift, &next) - a;
     int64_t until = next - shift < b ? next - shift : b;
-    if (part == WHOLE && until <= m->stop) {
+    if (part == WHOLE && plain(m, a, until)) {
       float g = (float)m->gain;
       for (int64_t f = a; f < until; f++) {
         left[f] += g * x[p + f];
@@ -66,8 +84,7 @@ static void add_run(const seg_stem *m, const float *x, float *left, float *right
       continue;
     }
     for (int64_t f = a; f < until; f++) {
-      double g = m->gain;
-      if (f >= m->stop) g *= 1.0 - (double)(f - m->stop + 1) / (double)(m->fade + 1);
+      double g = gain_at(m, f);
       if (part != WHOLE)
         g *= part_gain(part, (double)(f - m->join + 1) / (double)(fade + 1), m->likeness);
       left[f] += (float)g * x[p + f];

@@ -28,8 +28,8 @@ SLOT_FRAMES = 400_000
 class Desk:
     """A conductor with a clock by hand; audio process and pool say what the test lets them."""
 
-    def __init__(self, armed: bool = False) -> None:
-        self.patch = Patch(**{**vars(PATCH), "armed": armed})
+    def __init__(self, armed: bool = False, patch: Patch = PATCH) -> None:
+        self.patch = Patch(**{**vars(patch), "armed": armed})
         self.conductor = Conductor(self.patch, 40, SLOT_FRAMES)
         self.now = START
         self.sent: list[np.void] = []

@@ -14,7 +14,7 @@ from engine.state import LIMITER, RAMP, fresh
 RATE = 48000
 CEILING = linear(LIMIT_DB)
 RELEASE = 1.0 - float(np.exp(-1.0 / (0.08 * RATE)))
-UNSLICED = (0.0, 0.0, 0, 0, 0, 0, 0.0)
+UNSLICED = (0.0, 0.0, 0, 0, 0, 0, 0.0, 0, 0)  # nor covered by a fill
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
 
 

@@ -6,20 +6,22 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from engine.ask import Ask
 from engine.conductor import Conductor
 from engine.conductor_hands import ACTIONS as ALL_ACTIONS
 from engine.layout import CommandKind
 from engine.patch import Clock, Output, Patch, Role
 from engine.performance import LivePerformance, plain_map
 from engine.shm import Shared
-from engine.stem import STEM_STEPS, StemState
+from engine.stem import STEM_STEPS, VARIATIONS, Play, StemState
 from engine.stem_book import LOST_S, StemBook
 from engine.stem_shelf import FAILED_KEPT
-from engine.timeline import Boundary
+from engine.timeline import Boundary, Timeline
 
 RATE = 8000
 BLOCK = 200  # 25 ms
@@ -27,13 +29,24 @@ PATCH = Patch(
     roles={
         "drums": Role(enter="bar", bars=1, ahead=2),
         "bass": Role(enter="phrase", bars=2, ahead=1),
-        "fx": Role(enter="beat", bars=1, ahead=1),
+        "fx": Role(enter="beat", bars=1, ahead=1, choke="top"),
+        "shots": Role(enter="beat", leave="now", bars=1, ahead=1, choke="top", play="once"),
     },
     outputs={"main": Output((1, 2))},
     clock=Clock(bpm=150.0, beats_per_bar=4, bars_per_phrase=2),
 )
 ROLES = list(PATCH.roles)
 ACTIONS = sorted(set(ALL_ACTIONS) - {"tap"})  # taps follow each other as no machine does
+
+
+def heard(stem: np.void) -> list[tuple[int, int]]:
+    """Spans of frames in which a stem of the audio process sounds, without fades."""
+    start, stop = int(stem["start"]), int(stem["stop"])
+    hush, unhush = int(stem["hush"]), int(stem["unhush"])
+    if not stem["loop"]:
+        stop = min(stop, start + int(stem["length"]))
+    spans = [(start, min(stop, hush)), (max(start, unhush), stop)] if unhush else [(start, stop)]
+    return [(a, b) for a, b in spans if a < b]
 
 
 class Stage(RuleBasedStateMachine):
@@ -75,10 +88,7 @@ class Stage(RuleBasedStateMachine):
         assert line is not None
         for command in self.conductor.commands:
             if command["kind"][0] == CommandKind.STEM_PLAY:
-                role = self.patch.roles[ROLES[int(command["c"][0])]]
-                frame = int(command["frame"][0])
-                assert line.next_boundary(frame, Boundary(role.enter)) == frame
-                assert frame > self.t
+                self.check_boundary(command[0], line)
             if not lose_commands:
                 self.shared.ring("commands").push(command)
         self.conductor.commands.clear()
@@ -87,6 +97,20 @@ class Stage(RuleBasedStateMachine):
         self.book.requests.clear()
         self.conductor.news.clear()
         self.check_steps()
+
+    def check_boundary(self, command: np.void, line: Timeline) -> None:
+        """A stem begins, a fill ends, on the boundary of its role or of the press."""
+        entry = self.book.entries[int(command["id"])]
+        role = self.patch.roles[ROLES[int(command["c"])]]
+        boundary, frame = entry.at or Boundary(role.enter), int(command["frame"])
+        if boundary is Boundary.NOW:
+            assert frame == 0
+            return
+        assert frame > self.t
+        if entry.turn is Play.FILL:
+            assert entry.until is not None
+            frame = line.frame_at(entry.until)
+        assert line.next_boundary(frame, boundary) == frame
 
     def check_steps(self) -> None:
         """Only allowed steps, seen at every tick: a way from the state before to the one now."""
@@ -140,6 +164,25 @@ class Stage(RuleBasedStateMachine):
         for entry in self.book.of(role, StemState.READY, StemState.DONE)[:count]:
             self.conductor.act("queue_stem", self.t, None, entry.id)
             self.wait(blocks)
+
+    @rule(
+        role=st.sampled_from(ROLES),
+        variation=st.integers(1, VARIATIONS),
+        at=st.sampled_from([None, *Boundary]),
+        play=st.sampled_from([None, Play.LOOP, Play.ONCE, Play.FILL, Play.FILL, Play.ENDING]),
+        blocks=st.integers(0, 90),
+    )
+    def a_variation_is_picked(
+        self, role: str, variation: int, at: Boundary | None, play: Play | None, blocks: int
+    ) -> None:
+        if not self.conductor.oriented:
+            self.conductor.act("this_is_one", self.t)
+        if not self.conductor.let_in:
+            self.conductor.act("let_in", self.t)
+        self.pool_says("ready")
+        ask = Ask(self.t, role, at=at, play=play, variation=variation)
+        self.conductor.act("pick", self.t, ask=ask)
+        self.wait(blocks)
 
     @rule(kind=st.sampled_from(["progress", "late", "failed"]))
     def pool_has_trouble(self, kind: str) -> None:
@@ -200,19 +243,26 @@ class Stage(RuleBasedStateMachine):
 
     @invariant()
     def one_of_a_role_at_a_time(self) -> None:
-        """Fades apart: from where one starts, the one before has been told to stop."""
+        """Fades apart: from where one of a choke group starts, the one before has been told to stop
+        or to be unheard."""
         if self.losses:
             return
         stems = self.engine.state[0]["stems"]
-        for role in range(len(ROLES)):
+        for group in ([0], [1], [2, 3]):
             spans = sorted(
-                (int(s["start"]), int(s["stop"]))
-                for s in stems
-                if s["state"] and s["role"] == role and s["stop"] > s["start"]
+                span for s in stems if s["state"] and s["role"] in group for span in heard(s)
             )
             assert all(a[1] <= b[0] for a, b in pairwise(spans)), spans
         for name in ROLES:
-            assert len(self.book.of(name, StemState.PLAYING)) <= 1
+            loops = [e for e in self.book.of(name, StemState.PLAYING) if e.turn is not Play.FILL]
+            assert len(loops) <= 1
+
+    @invariant()
+    def every_variation_has_one_place(self) -> None:
+        for name in ROLES:
+            places = [e.variation for e in self.book.entries.values() if e.role == name]
+            places = [p for p in places if p]
+            assert len(places) == len(set(places)) <= VARIATIONS
 
     @invariant()
     def nothing_enters_uninvited(self) -> None:

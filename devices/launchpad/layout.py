@@ -4,7 +4,7 @@
     row 7   the phrase: one pad a beat, or a share of it
     row 6   the queue, soonest first
     row 5 ┐
-    row 4 │ stems of four roles, eight slots each; the button to the right stops the role
+    row 4 │ the variations of four roles, each in its place; the button to the right stops the role
     row 3 │
     row 2 ┘
     row 1   picks the role (and the four roles shown above)         (bottom)

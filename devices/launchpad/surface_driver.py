@@ -19,12 +19,11 @@ from devices.midi.ports import PortKind, port_table
 from engine.conductor import Conductor
 from engine.layout import MIDI_BYTES_MAX, MIDI_OUT
 from engine.shm import Shared
-from engine.stem import StemState
+from engine.stem import VARIATIONS, StemState
 from engine.surface import PressKind
 
 DRIVERS: dict[str, type] = {"mk3": Mk3, "launchpad-py": LaunchpadPy}
 FRAME_NS = 30_000_000
-SHOWN = 8  # stems of a role on the page
 HIDDEN = (StemState.REJECTED, StemState.FAILED)
 
 Act = tuple[str, int, str | None, int | None]
@@ -104,15 +103,12 @@ class PadSurface:
         beat = line.beat_at(now) if line else 0.0
         roles: dict[str, list[PadStem | None]] = {}
         for name in patch.roles:
-            entries = [
-                e
-                for e in conductor.book.entries.values()
-                if e.role == name and e.state not in HIDDEN
-            ]
-            roles[name] = [
-                PadStem(e.id, e.state, math.inf if e.beat is None else max(0.0, e.beat - beat))
-                for e in entries[-SHOWN:]
-            ]
+            places: list[PadStem | None] = [None] * VARIATIONS
+            for e in conductor.book.entries.values():
+                if e.role == name and e.variation and e.state not in HIDDEN:
+                    left = math.inf if e.beat is None else max(0.0, e.beat - beat)
+                    places[e.variation - 1] = PadStem(e.id, e.state, left)
+            roles[name] = places
         return PageState(
             roles=roles,
             queue=tuple((e.role, e.id) for e in conductor.book.queue()),
