@@ -99,6 +99,7 @@ class Control:
             elif is_line(x, y) and a > 0 and b > 0:
                 p.state["timeline"][0] = (frame, x, y, p.rate, z, a, b)
                 hold(p.mixer.desk, t, frame, x, p.rate * 60.0 / y)
+                p.effects.tempo(y)
         elif kind == CommandKind.STEM_PLAY:
             self._play(slot, frame, a, b, x, y, z, w, id_, c, t)
         elif kind == CommandKind.STEM_STOP:

@@ -309,7 +309,8 @@ int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, i
   return wrong;
 }
 
-/* Textures and stems into their sources, then all sources but the effects' returns into the buses.
+/* Textures and stems into their sources, all sources but the effects' returns into the buses, then
+ * the effects.
  * Returns how many values were not finite. */
 int64_t seg_desk_mix(seg_desk *d, int64_t t, int n) {
   for (int i = 0; i < d->texture_count; i++) {
@@ -337,6 +338,9 @@ int64_t seg_desk_mix(seg_desk *d, int64_t t, int n) {
     for (int side = 0; side < 2; side++)
       memcpy(source_row(d, d->first_effect + i) + side * d->stride,
              bus_row(d, d->effect_bus[i]) + side * d->stride, sizeof(float) * (size_t)n);
+  float *effect = source_row(d, d->first_effect);
+  if (d->reverb) seg_reverb_run(d->reverb, effect, effect + d->stride, n);
+  if (d->delay) seg_delay_run(d->delay, effect + 2 * d->stride, effect + 3 * d->stride, n);
   return bad;
 }
 

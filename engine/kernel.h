@@ -135,6 +135,36 @@ typedef struct {
   double reduction;    /* dB taken now */
 } seg_strip;
 
+/* ---- the shared effects (engine/effects.c) ---- */
+
+/* Two rows of `size` (a power of two) floats. */
+typedef struct {
+  float *line;
+  int64_t size;
+  int64_t written; /* frames since it was empty */
+  int64_t length;  /* frames of delay now */
+  int64_t before;  /* and those it crossfades from */
+  int64_t wanted;  /* taken up when no crossfade is under way */
+  int32_t fade;    /* frames of the crossfade that are left */
+  int32_t fade_frames;
+  float feedback;
+  float pad;
+} seg_delay;
+
+/* Twelve rows of `size` (a power of two) floats: eight lines, four all-passes. */
+typedef struct {
+  float *lines;
+  int64_t size;
+  int64_t at;
+  int64_t length[8]; /* frames, above 64 all */
+  int64_t diffuse[4];
+  float gain[8];
+  float damp[8];
+  float low[8];
+  float level;
+  float pad;
+} seg_reverb;
+
 /* ---- the desk: everything a block needs, laid out once; Python decides, these add ---- */
 
 /* A live input: from a device channel, or a stream ring (performers), or silent (-1). */
@@ -224,6 +254,8 @@ typedef struct {
   int32_t effect_count;
   int32_t generated_count;
   const int32_t *effect_bus;
+  seg_reverb *reverb; /* the first effect, or none */
+  seg_delay *delay;   /* the second */
   const int32_t *generated; /* sources that DRY silences */
   const seg_job *jobs;
   const seg_job *returns;
@@ -255,6 +287,8 @@ uint32_t seg_ring_pop(seg_ring *ring, void *records, uint32_t count);
 uint32_t seg_ring_count(const seg_ring *ring);
 void seg_ring_clear(seg_ring *ring);
 
+void seg_delay_run(seg_delay *delay, float *left, float *right, int n);
+void seg_reverb_run(seg_reverb *reverb, float *left, float *right, int n);
 void seg_strip_run(seg_strip *strip, float *x, int64_t t, int n);
 
 int64_t seg_tap(seg_ring *ring, const float *const *rows, int channels, int64_t t, int n);

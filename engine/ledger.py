@@ -13,14 +13,12 @@ import numpy as np
 
 from engine.shm import STAGES, Shared
 
-# Stage -> share of a period. `effects` is the first to be taken away when budgets are not kept
-# (nothing is taken away by itself yet), then textures and stems in `mix`; inputs never.
+# Stage -> share of a period.
 BUDGETS: dict[str, float] = {
     "admit": 0.03,
     "inputs": 0.10,
     "sampler": 0.08,
-    "mix": 0.05,
-    "effects": 0.05,
+    "mix": 0.10,
     "outputs": 0.04,
 }
 

@@ -21,7 +21,7 @@ from engine.performance import LivePerformance, plain_map
 from engine.performer import Performers, first_beat
 from engine.player_host import NoteHost, TextureHost, load_player
 from engine.pool import EventKind, Pool
-from engine.shm import SWITCH, Shared
+from engine.shm import STAGES, SWITCH, Shared
 from engine.stem import StemState
 
 TICK_FRAMES = 256
@@ -100,7 +100,7 @@ class Offline:
         main = np.zeros((blocks * block, 2), np.float32)
         names = self.engine.mixer.names
         heard = {n: np.zeros((blocks * block, 2), np.float32) for n in names}
-        stages = np.zeros((blocks, 6), np.uint32)
+        stages = np.zeros((blocks, len(STAGES)), np.uint32)
         bus = BUS_ORDER.index("main")
         gains = engine.state["gains"][0]
         for b in range(blocks):

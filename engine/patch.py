@@ -125,6 +125,31 @@ class Role:
 
 
 @dataclass(frozen=True)
+class ReverbSettings:
+    """decay_s: until 60 dB less. damping: 0, high frequencies decay as slowly, to 1, at once."""
+
+    decay_s: float = 1.7
+    damping: float = 0.5
+
+
+@dataclass(frozen=True)
+class DelaySettings:
+    """beats: between echoes, at whatever tempo the timeline has. feedback: linear, an echo's part
+    in the next."""
+
+    beats: float = 0.75
+    feedback: float = 0.35
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The two effects that all share; what goes into them is said at each source's `to`."""
+
+    reverb: ReverbSettings = field(default_factory=ReverbSettings)
+    delay: DelaySettings = field(default_factory=DelaySettings)
+
+
+@dataclass(frozen=True)
 class Output:
     """A bus on device channels (from 1) or port-name patterns. limit: safety limiter (speakers)."""
 
@@ -167,6 +192,7 @@ class Patch:
     players: dict[str, Player] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
     outputs: dict[str, Output] = field(default_factory=dict)
+    effects: Effects = field(default_factory=Effects)
     cv: dict[str, Cv] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     surfaces: dict[str, Surface] = field(default_factory=dict)
@@ -196,6 +222,10 @@ class Patch:
             roles=each("roles", lambda v: Role(**v)),
             outputs=each(
                 "outputs", lambda v: Output(channels=tuple(v["channels"]), limit=v["limit"])
+            ),
+            effects=Effects(
+                reverb=ReverbSettings(**d["effects"]["reverb"]),
+                delay=DelaySettings(**d["effects"]["delay"]),
             ),
             cv=each("cv", cv_from_json),
             clock=Clock(**{**d["clock"], "listen": tuple(d["clock"]["listen"])}),

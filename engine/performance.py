@@ -3,8 +3,8 @@
 Live and offline are two contexts around this one engine. Both give it rings (engine/shm.py: files
 in shared memory, or private memory), both call `hear` with the block's input and then `forward`; it
 cannot tell which. Output is a function of inputs, admitted records and t: no clock is read here but
-for the ledger, and nothing depends on the block size (except what tinysoundfont and pedalboard make
-of blocks that are no multiple of 64 frames).
+for the ledger, and nothing depends on the block size (except what tinysoundfont makes of blocks
+that are no multiple of 64 frames).
 
 Real-time safe after __init__: no lock, no file, no log, no allocation that lasts.
 """
@@ -21,7 +21,7 @@ import numpy as np
 from engine.admission import NoteIntake, by_voice
 from engine.control import Control
 from engine.cv_out import CvOutputs
-from engine.effects import Chain, effect_chain
+from engine.effects import SharedEffects
 from engine.kernel import ffi, lib, pointer
 from engine.layout import MAX_STEMS, NoteKind, ReportKind
 from engine.mixer import BUS_ORDER, Mixer, linear, sent_buses
@@ -57,21 +57,6 @@ class ChannelMap:
     cv: dict[str, int]
     channels_in: int
     channels_out: int
-
-
-class BlockViews:
-    """NumPy views of the rows that plug-ins work on, made once for each block length met."""
-
-    def __init__(self, mixer: Mixer, sources: list[int]) -> None:
-        self._rows = {i: mixer.sources[i] for i in sources}
-        self._made: dict[int, dict[int, np.ndarray]] = {}
-
-    def of(self, n: int) -> dict[int, np.ndarray]:
-        """source -> float32 (2, n)."""
-        found = self._made.get(n)
-        if found is None:
-            found = self._made[n] = {i: row[:, :n] for i, row in self._rows.items()}
-        return found
 
 
 class LivePerformance:
@@ -113,13 +98,14 @@ class LivePerformance:
             for v in patch.voices.values()
         ]
         sent = sent_buses(patch)
-        self._effects: dict[int, Chain] = {
-            self.mixer.index[f"effect.{n}"]: effect_chain(n, rate, patch.clock.bpm)
-            for n in EFFECTS
-            if n in sent
-        }
+        self._first_effect = self.mixer.index[f"effect.{EFFECTS[0]}"]
+        self.effects = SharedEffects(patch.effects, rate)
+        self.effects.tempo(float(s["timeline"]["bpm"]))
+        if "reverb" in sent:
+            self.mixer.desk.reverb = self.effects.reverb
+        if "delay" in sent:
+            self.mixer.desk.delay = self.effects.delay
         self._desk = self._lay_desk()
-        self._views = BlockViews(self.mixer, [*self._effects])
         self._voice_rows = [
             (self.mixer.row(len(patch.inputs) + v), self.mixer.row(len(patch.inputs) + v, 1))
             for v in range(len(self._voices))
@@ -233,7 +219,6 @@ class LivePerformance:
         for intake in self.intakes:
             intake.take(t + n, due)
         admitted = clock()
-        views = self._views.of(n)
         if lib.seg_desk_inputs(self._desk, self._input, self._channels_in, t, n):
             self._tell_missing(t)
         heard = clock()
@@ -246,9 +231,6 @@ class LivePerformance:
             self.control.report_stems(t, n, started, ended)
             self.cv.stems(t, n, started, ended)
         mixed = clock()
-        for index, effect in self._effects.items():
-            effect.process(views[index])
-        affected = clock()
         bad += lib.seg_desk_out(self._desk, self._output, self._channels_out, t, n)
         if bad:
             self._tell_not_finite(t)
@@ -260,8 +242,7 @@ class LivePerformance:
             heard - admitted,
             sampled - heard,
             mixed - sampled,
-            affected - mixed,
-            ended_at - affected,
+            ended_at - mixed,
         )
         lent = self._lent[1]
         return AudioFrame(t, n, self._out[:n] if lent is None else lent)
@@ -274,13 +255,13 @@ class LivePerformance:
         self._tell_not_finite(t)
 
     def _tell_not_finite(self, t: int) -> None:
-        """Name the sources that were stopped, and let their plug-ins forget what they heard."""
+        """Name the sources that were stopped, and let effects forget what they heard."""
         new = (self.mixer.not_finite - self._known_bad).sum(axis=1)
         self._known_bad[:] = self.mixer.not_finite
         for index in np.flatnonzero(new).tolist():
             self.control.report(ReportKind.NOT_FINITE, t, slot=index, a=int(new[index]))
-            if index in self._effects:
-                self._effects[index].reset()
+            if index >= self._first_effect:
+                self.effects.reset()
 
     def _sampler(self, t: int, n: int, due: list) -> None:
         if not due:
@@ -311,8 +292,7 @@ class LivePerformance:
             if generated[v] and voice is not None:
                 voice.silence()
                 self.state[0]["notes"][v] = 0
-        for effect in self._effects.values():
-            effect.reset()
+        self.effects.reset()
 
     def fade_to(self, t: int, gain: float, frames: int = START_FADE_FRAMES) -> None:
         """Everything that leaves, to a linear gain."""

@@ -47,7 +47,7 @@ class AudioPhase(IntEnum):
 SHM_ROOT = Path("/dev/shm")
 PREFIX = "segue-"
 LEDGER_ROWS = 1 << 18  # eleven minutes of 128-frame blocks
-STAGES = ("admit", "inputs", "sampler", "mix", "effects", "outputs")
+STAGES = ("admit", "inputs", "sampler", "mix", "outputs")
 
 CLOCK = np.dtype(
     [
