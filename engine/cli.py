@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli_cv import add_cv_arguments, calibrate_command
-from engine.cli_rig import add_rig_options, chosen_rig, say_rig
+from engine.cli_rig import add_commands, add_rig_options, chosen_rig, say_rig
 
 DONE, FAILED, WRONG = 0, 1, 2
 DEFAULT_PATCH = Path(__file__).parent.parent / "patches" / "stage.yaml"
@@ -334,6 +334,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--input", type=Path, required=True, help="channels as the patch numbers them")
     c.add_argument("--out", type=Path, required=True, help="a WAV of the main bus")
     c.add_argument("--tail", type=float, default=2.0, help="seconds after the input's end")
+    add_commands(add)
     add("devices", devices, "what audio and MIDI devices there are")
     add("doctor", doctor, "is this machine fit for a stage?")
     c = add("status", status, "how a running performance is")

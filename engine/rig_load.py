@@ -28,6 +28,10 @@ class LoadedRig:
     reader: Reader
 
 
+# For a patch that is read for its names: nothing stands anywhere, and nothing is missing.
+NOWHERE = LoadedRig(Path(), Rig(), Reader(""))
+
+
 def default_rig() -> Path:
     """$XDG_CONFIG_HOME/segue/rig.yaml, or ~/.config/segue/rig.yaml; it need not exist."""
     base = os.environ.get("XDG_CONFIG_HOME")

@@ -34,17 +34,19 @@ def is_set(tree: Node) -> bool:
 
 
 def load_performance(
-    path: str | Path, rig: str | Path | None = None, models: Mapping[str, str] | None = None
+    path: str | Path,
+    rig: str | Path | LoadedRig | None = None,
+    models: Mapping[str, str] | None = None,
 ) -> Patch:
     """The patch in a file, or the patches of the set in it as one, as it is played here: with the
-    rig at `rig` over it, or as it stands (None). models: see load_patch.
+    rig (at) `rig` over it, or as it stands (None). models: see load_patch.
 
     Raises PatchError: faults of any of the files, or of them together (a voltage on a speaker's
     channel).
     """
     path = Path(path)
     tree = read_tree(str(path), read_file(path))
-    placed = None if rig is None else load_rig(rig)
+    placed = rig if rig is None or isinstance(rig, LoadedRig) else load_rig(rig)
     if not is_set(tree):
         return load_patch(path, models, placed)
     models = known_models() if models is None else models
