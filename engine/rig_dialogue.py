@@ -81,8 +81,9 @@ class RigDialogue:
             return {}
         self.talk.say("Inputs. Be quiet for a moment.")
         floor = floor_db(listen(self.interface, QUIET_S), self.interface.rate)
-        for channel in np.flatnonzero(floor > RESTLESS_DB):
-            self.talk.say(f"  channel {channel + 1} is not quiet: {floor[channel]:.0f} dBFS")
+        for number, level in enumerate(floor, 1):
+            if level > RESTLESS_DB:
+                self.talk.say(f"  channel {number} is not quiet: {level:.0f} dBFS")
         found: dict[str, RigInput] = {}
         for name in names:
             taken = frozenset(i.channel - 1 for i in found.values() if isinstance(i.channel, int))
