@@ -175,23 +175,71 @@ double seg_ramp_at(const seg_ramp *p, int64_t f) {
   return p->g0 + (p->g1 - p->g0) * ((double)(f - p->f0) / (double)(p->f1 - p->f0));
 }
 
+/* The ramps that a job is multiplied by, its own first; returns how many. */
+static int ramps_of(const seg_job *j, const seg_ramp **all) {
+  int count = 0;
+  all[count++] = j->ramp;
+  if (!j->level) return count;
+  const seg_ramp *const more[4] = {j->level->mute, j->level->guard, j->level->fader,
+                                   j->level->group};
+  for (int k = 0; k < j->reach; k++)
+    if (more[k]) all[count++] = more[k];
+  return count;
+}
+
 void seg_mix(const seg_job *jobs, int count, int64_t t, int n) {
   for (int j = 0; j < count; j++) {
     const float *restrict x = jobs[j].src;
     float *restrict y = jobs[j].dst;
-    const seg_ramp *p = jobs[j].ramp;
-    if (t >= p->f1) {
-      float g = (float)p->g1;
+    const seg_ramp *ramps[5], *own = jobs[j].ramp;
+    if (t >= own->f1 && own->g1 == 0) continue;
+    int many = ramps_of(&jobs[j], ramps), moving = 0;
+    double gain = 1;
+    for (int k = 0; k < many; k++) {
+      moving |= t < ramps[k]->f1;
+      gain *= ramps[k]->g1;
+    }
+    if (moving) {
+      for (int i = 0; i < n; i++) {
+        gain = 1;
+        for (int k = 0; k < many; k++) gain *= seg_ramp_at(ramps[k], t + i);
+        y[i] += (float)gain * x[i];
+      }
+    } else {
+      float g = (float)gain;
       if (g == 0) continue;
       for (int i = 0; i < n; i++) y[i] += g * x[i];
-    } else {
-      for (int i = 0; i < n; i++) y[i] += (float)seg_ramp_at(p, t + i) * x[i];
     }
+  }
+}
+
+/* A key opens it at `open`, keeps it open down to 3 dB below, and `hold` longer. */
+void seg_duck_run(seg_duck *d, const float *const *keys, int key_count, float *const *targets,
+                  int target_count, int n) {
+  for (int i = 0; i < n; i++) {
+    double level = 0;
+    for (int k = 0; k < key_count; k++) level = fmax(level, fabs(keys[k][i]));
+    if (level >= (d->left > 0 ? 0.70794578438413791 * d->open : d->open))
+      d->left = d->hold;
+    else if (d->left > 0)
+      d->left--;
+    if (d->left > 0)
+      d->gain += (d->depth - d->gain) * d->attack;
+    else
+      d->gain += (1 - d->gain) * d->release;
+    if (1 - d->gain < 1e-6) d->gain = 1;
+    if (d->gain == 1) continue;
+    for (int k = 0; k < target_count; k++) targets[k][i] *= (float)d->gain;
   }
 }
 
 void seg_gain(float *rows, int64_t stride, int count, int64_t t, int n, const seg_ramp *p) {
   if (t >= p->f1 && p->g1 == 1) return;
+  if (t >= p->f1) {
+    for (int r = 0; r < count; r++)
+      for (int i = 0; i < n; i++) rows[r * stride + i] *= (float)p->g1;
+    return;
+  }
   for (int r = 0; r < count; r++)
     for (int i = 0; i < n; i++) rows[r * stride + i] *= (float)seg_ramp_at(p, t + i);
 }
@@ -309,6 +357,20 @@ int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, i
   return wrong;
 }
 
+#define DUCK_MOST 64
+
+static void duck(seg_desk *d, int n) {
+  const float *keys[DUCK_MOST];
+  float *targets[2 * DUCK_MOST];
+  if (!d->duck || d->key_count > DUCK_MOST || d->target_count > DUCK_MOST) return;
+  for (int i = 0; i < d->key_count; i++) keys[i] = source_row(d, d->keys[i]);
+  for (int i = 0; i < d->target_count; i++) {
+    targets[2 * i] = source_row(d, d->targets[i]);
+    targets[2 * i + 1] = targets[2 * i] + d->stride;
+  }
+  seg_duck_run(d->duck, keys, d->key_count, targets, 2 * d->target_count, n);
+}
+
 /* Textures and stems into their sources, all sources but the effects' returns into the buses, then
  * the effects.
  * Returns how many values were not finite. */
@@ -332,6 +394,7 @@ int64_t seg_desk_mix(seg_desk *d, int64_t t, int n) {
   int64_t bad = seg_guard(d->sources, d->stride, 2 * d->source_count, n, d->bad);
   for (int i = 0; i < d->generated_count; i++)
     seg_gain(source_row(d, d->generated[i]), d->stride, 2, t, n, d->ai);
+  duck(d, n);
   seg_zero(d->buses, d->stride, 2 * d->bus_count, n);
   seg_mix(d->jobs, d->job_count, t, n);
   for (int i = 0; i < d->effect_count; i++)
@@ -360,6 +423,7 @@ int64_t seg_desk_out(seg_desk *d, float *out, int channels, int64_t t, int n) {
   for (int i = 0; i < d->output_count; i++) {
     const seg_output *p = &d->outputs[i];
     float *left = bus_row(d, p->bus), *right = left + d->stride;
+    if (p->level) seg_gain(left, d->stride, 2, t, n, p->level);
     if (p->limited) seg_limit(left, right, n, p->limiter, d->threshold, d->release);
     seg_gain(left, d->stride, 2, t, n, d->fade);
     if (p->channels[1] < 0)

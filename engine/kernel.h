@@ -27,11 +27,22 @@ typedef struct {
   double g1;
 } seg_ramp;
 
-/* dst += ramp * src. */
+/* What a source's sends are multiplied by. Any may be none. */
+typedef struct {
+  const seg_ramp *mute;  /* from here on: monitors too */
+  const seg_ramp *guard; /* against howling */
+  const seg_ramp *fader; /* from here on: what is after the fader */
+  const seg_ramp *group;
+} seg_level;
+
+/* dst += ramp * src, times the first `reach` (0, 2 or 4) of the level's four ramps. */
 typedef struct {
   const float *src;
   float *dst;
   const seg_ramp *ramp;
+  const seg_level *level;
+  int32_t reach;
+  int32_t pad;
 } seg_job;
 
 typedef struct {
@@ -135,6 +146,18 @@ typedef struct {
   double reduction;    /* dB taken now */
 } seg_strip;
 
+/* ---- ducking: what `keys` say lowers what `targets` say (sources both) ---- */
+
+typedef struct {
+  double open;    /* magnitude of a key from which on it ducks */
+  double depth;   /* linear gain while it does */
+  double attack;  /* parts of the way in a frame */
+  double release;
+  int64_t hold;   /* frames that it stays down after the last 3 dB below `open` */
+  double gain;    /* state from here on */
+  int64_t left;
+} seg_duck;
+
 /* ---- the shared effects (engine/effects.c) ---- */
 
 /* Two rows of `size` (a power of two) floats. */
@@ -190,6 +213,7 @@ typedef struct {
   int32_t limited;
   int32_t channels[2]; /* second -1: mono */
   seg_limiter_state *limiter;
+  const seg_ramp *level;
 } seg_output;
 
 /* A voltage on a device channel: full scale is (volts + offset) * scale. Lengths in frames. */
@@ -257,6 +281,11 @@ typedef struct {
   seg_reverb *reverb; /* the first effect, or none */
   seg_delay *delay;   /* the second */
   const int32_t *generated; /* sources that DRY silences */
+  seg_duck *duck;           /* or none */
+  const int32_t *keys;
+  const int32_t *targets;
+  int32_t key_count;
+  int32_t target_count;
   const seg_job *jobs;
   const seg_job *returns;
   int32_t job_count;
@@ -295,6 +324,8 @@ int64_t seg_tap(seg_ring *ring, const float *const *rows, int channels, int64_t 
 int64_t seg_stream_read(seg_ring *ring, seg_stream *stream, int channels, float *planes,
                         int64_t stride, int64_t t, int n);
 
+void seg_duck_run(seg_duck *duck, const float *const *keys, int key_count, float *const *targets,
+                  int target_count, int n);
 void seg_mix(const seg_job *jobs, int count, int64_t t, int n);
 void seg_gain(float *rows, int64_t stride, int count, int64_t t, int n, const seg_ramp *ramp);
 void seg_zero(float *rows, int64_t stride, int count, int n);
