@@ -22,7 +22,8 @@ class AskError(ValueError):
 class Ask:
     """now: the frame of the press. stem: a stem's id. at: the boundary to wait for instead of the
     role's own. play: how the stem is played instead of its own way. variation: 1-4, a role's place.
-    source, bars: of a capture, a mixer source such as input.trombone and CAPTURE_BARS."""
+    source, bars: of a capture, a mixer source such as input.trombone and CAPTURE_BARS. source, bus,
+    db, seconds, on, setting, value: of the mix (engine/conductor_mix.py)."""
 
     now: int
     role: str | None = None
@@ -32,6 +33,12 @@ class Ask:
     variation: int | None = None
     source: str | None = None
     bars: int | None = None
+    bus: str | None = None
+    db: float | None = None
+    seconds: float | None = None
+    on: bool | None = None
+    setting: str | None = None
+    value: float | None = None
 
     def of(self, role: str) -> Ask:
         """The same for another role."""
@@ -47,6 +54,12 @@ class Ask:
             "variation": self.variation,
             "source": self.source,
             "bars": self.bars,
+            "bus": self.bus,
+            "db": self.db,
+            "seconds": self.seconds,
+            "on": self.on,
+            "setting": self.setting,
+            "value": self.value,
         }
         always = ("role", "stem")
         return {k: v for k, v in said.items() if v is not None or k in always}
@@ -68,7 +81,33 @@ def ask_of(said: dict[str, Any], now: int) -> Ask:
         _among("variation", said.get("variation"), tuple(range(1, VARIATIONS + 1))),
         source,
         _among("bars", said.get("bars"), CAPTURE_BARS),
+        _text("bus", said.get("bus")),
+        _number("db", said.get("db"), -90.0, 24.0),
+        _number("seconds", said.get("seconds"), 0.0, 60.0),
+        _flag("on", said.get("on")),
+        _text("setting", said.get("setting")),
+        _number("value", said.get("value"), -1e6, 1e6),
     )
+
+
+def _text(word: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise AskError(f"{word} is {value!r}, expected text")
+
+
+def _flag(word: str, value: Any) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise AskError(f"{word} is {value!r}, expected true or false")
+
+
+def _number(word: str, value: Any, low: float, high: float) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise AskError(f"{word} is {value!r}, expected a number from {low:g} to {high:g}")
+    return float(value)
 
 
 def _whole(word: str, value: Any) -> int | None:

@@ -14,6 +14,7 @@ import numpy as np
 from engine.ask import Ask
 from engine.clock import Clock
 from engine.conductor_hands import ACTIONS
+from engine.conductor_mix import MixState
 from engine.layout import COMMAND, CommandKind, ReportKind
 from engine.patch import Patch
 from engine.stem import Play, StemState
@@ -50,6 +51,7 @@ class Conductor:
         self.scripted = False
         self.dry = False
         self.click = False
+        self.mix = MixState()
         self.wanted: set[str] = set()  # roles that are to sound as soon as a stem is ready
         self.commands: list[np.ndarray] = []
         self.news: list[dict[str, Any]] = []
@@ -229,6 +231,7 @@ class Conductor:
             "click": self.click,
             "dry": self.dry,
             "wanted": sorted(self.wanted),
+            "mix": self.mix.to_dict(),
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -240,6 +243,7 @@ class Conductor:
         self.let_in, self.oriented = saved["let_in"], saved["oriented"]
         self.scripted, self.click, self.dry = saved["scripted"], saved["click"], saved["dry"]
         self.wanted = set(saved["wanted"])
+        self.mix = MixState(**saved["mix"])
 
     def reconcile(self, stems: np.ndarray, now: int) -> None:
         """After restore: `stems` is what the audio process really has."""
@@ -258,5 +262,6 @@ class Conductor:
             "confidence": line.confidence if line else None,
             "let_in": self.let_in,
             "dry": self.dry,
+            "mix": self.mix.to_dict(),
             "stems": [e.to_dict() for e in self.book.entries.values()],
         }

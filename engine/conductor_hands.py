@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.ask import Ask
+from engine.conductor_mix import MIX_ACTIONS
 from engine.conductor_stems import STEM_ACTIONS, stop_all
 from engine.layout import CommandKind, SafeKind
 
@@ -86,4 +87,5 @@ ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
     "dry": _dry,
     "panic": _panic,
     **STEM_ACTIONS,
+    **MIX_ACTIONS,
 }

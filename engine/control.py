@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.kernel import lib
-from engine.layout import MAX_STEMS, REPORT, CommandKind, ReportKind, SafeKind
+from engine.layout import MAX_STEMS, REPORT, CommandKind, LevelKind, ReportKind, SafeKind
 from engine.mixer import is_generated
 from engine.slices import follows, hold, is_line
 from engine.state import FOREVER, MAX_BUSES
@@ -26,6 +26,7 @@ PANIC_FADE_FRAMES = 960
 HUSH_IN_FRAMES = 64  # the kernel's HUSH_IN
 COMMANDS_A_BLOCK = 64
 REPORTS_A_BLOCK = 256
+LEVEL_KINDS = frozenset(int(k) for k in LevelKind)
 
 Report = tuple[int, int, int, int, int, int]  # frame, a, b, id, kind, slot
 
@@ -123,6 +124,13 @@ class Control:
                 for key in mine:
                     del intake.held[slot, key]
                     due.append((t, 0, slot, 0, key, 0, 0))
+        elif kind == CommandKind.LEVEL:
+            if frame >= t + n:
+                self._waiting.append(command)
+            else:
+                self._level(slot, c, max(frame, t), a, x)
+        elif kind == CommandKind.STRIP:
+            p.set_strip(slot, c, x, t)
         elif kind == CommandKind.CLICK:
             p.state["click"] = 1 if slot else 0
 
@@ -131,6 +139,14 @@ class Control:
         pointer = self._p.mixer.ramp(source, bus)
         ramp["g0"] = lib.seg_ramp_at(pointer, frame)
         ramp["f0"], ramp["f1"], ramp["g1"] = frame, frame + max(0, frames), gain
+
+    def _level(self, slot: int, kind: int, frame: int, frames: int, gain: float) -> None:
+        mixer = self._p.mixer
+        if kind not in LEVEL_KINDS or slot >= mixer.slots(LevelKind(kind)) or not 0 <= gain <= 16:
+            return
+        ramp = mixer.level(LevelKind(kind), slot)
+        ramp.g0 = lib.seg_ramp_at(ramp, frame)
+        ramp.f0, ramp.f1, ramp.g1 = frame, frame + max(0, frames), gain
 
     def _play(
         self,
@@ -148,7 +164,7 @@ class Control:
     ) -> None:
         fits = (
             slot < MAX_STEMS
-            and role < len(self._p.patch.roles)
+            and role < self._p.mixer.desk.role_count
             and offset >= 0
             and length > 0
             and offset + 2 * length <= self._p.shared.arena.size

@@ -16,6 +16,7 @@ import numpy as np
 BLOCK_FRAMES = 128  # frames in one AUDIO record, at most
 MAX_VOICES = 16
 MAX_STEMS = 32  # playing or scheduled stems in the audio process
+AUDITION_SLOTS = (MAX_STEMS - 2, MAX_STEMS - 1)  # of them, kept for pre-listening
 MAX_LATENTS = 16
 MAX_PLAYERS = 8
 
@@ -77,6 +78,19 @@ class CommandKind(IntEnum):
     VOICE_OFF = 6  # slot=voice index: release all its notes
     CLICK = 7  # slot=0 off, 1 on: metronome on the click bus
     STEM_HUSH = 8  # slot, frame, b=until (frame): it plays on unheard in between (under a fill)
+    LEVEL = 9  # slot: of what, c=LevelKind, frame, a=ramp (frames), x=linear gain
+    STRIP = 10  # slot=input index, c=index in engine.strip.SETTINGS, x=value (NaN: stage off)
+
+
+class LevelKind(IntEnum):
+    """What a source's sends are multiplied by: after its fader main and effects alone, after mute
+    and guard monitors too; the cue bus is before all of them. Then levels of whole buses."""
+
+    FADER = 0  # slot=source index
+    MUTE = 1  # slot=source index
+    GUARD = 2  # slot=source index: lowered while it howls
+    GROUP = 3  # slot=index in engine.mixer.GROUPS
+    BUS = 4  # slot=bus index
 
 
 COMMAND = np.dtype(

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from engine.kernel import ffi, pointer
-from engine.patch import BUSES, EFFECTS, Patch, Sends, source_names
+from engine.layout import LevelKind
+from engine.patch import AUDITION, BUSES, EFFECTS, GROUPS, Patch, Sends, source_names
 from engine.sampler import MAX_FRAMES
 from engine.state import MAX_BUSES, MAX_SOURCES
 
@@ -44,7 +45,27 @@ def sends_of(patch: Patch, source_name: str) -> Sends:
         return patch.roles[name].to
     if kind == "effect":
         return {"main": 0.0}
-    return {"click": 0.0}
+    if kind == AUDITION:
+        return {"cue": 0.0}
+    return patch.click.to
+
+
+def group_of(patch: Patch, source_name: str) -> int | None:
+    """Index in GROUPS of what a source belongs to; None: effects, the click, what is only cued."""
+    kind = source_name.partition(".")[0]
+    if kind == "stems":
+        return GROUPS.index("stems")
+    if kind in ("input", "voice", "texture"):
+        return GROUPS.index("ai" if is_generated(patch, source_name) else "dry")
+    return None
+
+
+def reach_of(bus: str) -> int:
+    """How many of seg_level's ramps a send to a bus goes through: the cue bus is before all, the
+    other headphones and monitors before the fader."""
+    if bus == "cue":
+        return 0
+    return 4 if bus == "main" or bus in EFFECTS else 2
 
 
 def sent_buses(patch: Patch) -> set[str]:
@@ -64,12 +85,12 @@ def is_generated(patch: Patch, source: str) -> bool:
 
 
 class Mixer:
-    """gains: the RAMP array (MAX_SOURCES, MAX_BUSES) inside the state, read in place.
+    """cell: the state (one record of engine/state.py), whose ramps are read in place.
 
     `desk` is the kernel's own picture of all of it (seg_desk); performance.py fills in what sounds
     and what leaves."""
 
-    def __init__(self, patch: Patch, gains: np.ndarray, rate: float) -> None:
+    def __init__(self, patch: Patch, cell: np.void, rate: float) -> None:
         self.names = source_names(patch)
         if len(self.names) > MAX_SOURCES:
             raise ValueError(f"{len(self.names)} sources, at most {MAX_SOURCES}")
@@ -79,7 +100,19 @@ class Mixer:
         self.not_finite = np.zeros((MAX_SOURCES, 2), np.int64)
         self.source_peaks = np.zeros((MAX_SOURCES, 2), np.float32)
         self.bus_peaks = np.zeros((MAX_BUSES, 2), np.float32)
-        self._gains = gains
+        self._gains = gains = cell["gains"]
+        self._levels = {
+            LevelKind.FADER: cell["faders"],
+            LevelKind.MUTE: cell["mutes"],
+            LevelKind.GUARD: cell["guards"],
+            LevelKind.GROUP: cell["groups"],
+            LevelKind.BUS: cell["bus_levels"],
+        }
+        for i, group in enumerate(GROUPS):
+            cell["groups"][i]["g0"] = cell["groups"][i]["g1"] = linear(getattr(patch.groups, group))
+        for bus, output in patch.outputs.items():
+            ramp = cell["bus_levels"][BUS_ORDER.index(bus)]
+            ramp["g0"] = ramp["g1"] = linear(output.level_db)
         self._sources = pointer(self.sources)
         self._buses = pointer(self.buses)
         self._kept: list[Any] = []  # what the desk points to
@@ -106,6 +139,7 @@ class Mixer:
         ]
         desk.generated = self.keep("int32_t[]", generated or [0])
         desk.generated_count = len(generated)
+        self._level_structs = self._source_levels(patch)
         mono = {self.index[f"input.{n}"] for n in patch.inputs}
         effects = [self.index[f"effect.{n}"] for n in EFFECTS]
         used = self._used_buses(patch)
@@ -125,16 +159,28 @@ class Mixer:
         return [i for i, bus in enumerate(BUS_ORDER) if bus in named]
 
     def _jobs(self, sources: list[int], mono: set[int], buses: list[int]) -> tuple[Any, int]:
-        triples = [
-            (self.row(s, 0 if s in mono else side), self.bus(b, side), self.ramp(s, b))
-            for b in buses
-            for s in sources
-            for side in (0, 1)
-        ]
-        jobs = self.keep("seg_job[]", max(1, len(triples)))
-        for job, (source, bus, ramp) in zip(jobs, triples, strict=False):
-            job.src, job.dst, job.ramp = source, bus, ramp
-        return jobs, len(triples)
+        jobs = self.keep("seg_job[]", max(1, 2 * len(buses) * len(sources)))
+        count = 0
+        for b in buses:
+            for s in sources:
+                for side in (0, 1):
+                    job = jobs[count]
+                    job.src, job.dst = self.row(s, 0 if s in mono else side), self.bus(b, side)
+                    job.ramp, job.level = self.ramp(s, b), self._level_structs + s
+                    job.reach = reach_of(BUS_ORDER[b])
+                    count += 1
+        return jobs, count
+
+    def _source_levels(self, patch: Patch) -> Any:
+        levels = self.keep("seg_level[]", len(self.names))
+        for name, source in self.index.items():
+            levels[source].mute = self.level(LevelKind.MUTE, source)
+            levels[source].guard = self.level(LevelKind.GUARD, source)
+            levels[source].fader = self.level(LevelKind.FADER, source)
+            group = group_of(patch, name)
+            if group is not None:
+                levels[source].group = self.level(LevelKind.GROUP, group)
+        return levels
 
     def keep(self, kind: str, value: Any) -> Any:
         """A C object that lives as long as the desk."""
@@ -145,6 +191,16 @@ class Mixer:
     def ramp(self, source: int, bus: int) -> Any:
         """Pointer to the ramp of a pair."""
         return pointer(self._gains[source : source + 1, bus], "seg_ramp *")
+
+    def level(self, kind: LevelKind, slot: int) -> Any:
+        """Pointer to the ramp of a level."""
+        return pointer(self._levels[kind][slot : slot + 1], "seg_ramp *")
+
+    def slots(self, kind: LevelKind) -> int:
+        """How many levels of a kind there are."""
+        if kind == LevelKind.GROUP:
+            return len(GROUPS)
+        return len(BUS_ORDER) if kind == LevelKind.BUS else len(self.names)
 
     def row(self, source: int, side: int = 0) -> Any:
         """Pointer to a source's row."""

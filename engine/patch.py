@@ -17,8 +17,11 @@ from engine.patch_cv import Cv, cv_from_json
 from engine.song import Sends, Song
 from engine.tuning import A4_HZ
 
-BUSES = ("main", "cue", "click", "monitor1", "monitor2", "monitor3", "monitor4")
+MONITORS = tuple(f"monitor{i}" for i in range(1, 9))
+BUSES = ("main", "cue", "click", *MONITORS)
 EFFECTS = ("reverb", "delay")
+GROUPS = ("dry", "ai", "stems")
+AUDITION = "audition"  # the source of a stem that somebody listens to before it enters
 
 
 @dataclass(frozen=True)
@@ -150,11 +153,42 @@ class Effects:
 
 
 @dataclass(frozen=True)
+class Groups:
+    """Levels in dB of what goes to main and effects: live sound, what models play, stems."""
+
+    dry: float = 0.0
+    ai: float = 0.0
+    stems: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ducking:
+    """While one of the inputs `by` is above threshold_db, the groups `of` go down by depth_db, on
+    all buses. Time constants; it stays down for a tenth of a second after the last sound."""
+
+    by: tuple[str, ...] = ()
+    of: tuple[str, ...] = ("ai", "stems")
+    threshold_db: float = -35.0
+    depth_db: float = 9.0
+    attack_ms: float = 30.0
+    release_ms: float = 600.0
+
+
+@dataclass(frozen=True)
+class Click:
+    """Where the metronome and the count-in are heard."""
+
+    to: Sends = field(default_factory=lambda: {"click": 0.0})
+
+
+@dataclass(frozen=True)
 class Output:
-    """A bus on device channels (from 1) or port-name patterns. limit: safety limiter (speakers)."""
+    """A bus on device channels (from 1) or port-name patterns. limit: safety limiter (speakers).
+    level_db: of the whole bus, before the limiter."""
 
     channels: tuple[int | str, ...] = ()
     limit: bool = True
+    level_db: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -193,6 +227,9 @@ class Patch:
     roles: dict[str, Role] = field(default_factory=dict)
     outputs: dict[str, Output] = field(default_factory=dict)
     effects: Effects = field(default_factory=Effects)
+    groups: Groups = field(default_factory=Groups)
+    ducking: Ducking = field(default_factory=Ducking)
+    click: Click = field(default_factory=Click)
     cv: dict[str, Cv] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     surfaces: dict[str, Surface] = field(default_factory=dict)
@@ -220,14 +257,17 @@ class Patch:
             voices=each("voices", lambda v: Voice(**v)),
             players=each("players", lambda v: Player(**v)),
             roles=each("roles", lambda v: Role(**v)),
-            outputs=each(
-                "outputs", lambda v: Output(channels=tuple(v["channels"]), limit=v["limit"])
-            ),
+            outputs=each("outputs", lambda v: Output(**{**v, "channels": tuple(v["channels"])})),
             effects=Effects(
                 reverb=ReverbSettings(**d["effects"]["reverb"]),
                 delay=DelaySettings(**d["effects"]["delay"]),
             ),
             cv=each("cv", cv_from_json),
+            groups=Groups(**d["groups"]),
+            ducking=Ducking(
+                **{**d["ducking"], "by": tuple(d["ducking"]["by"]), "of": tuple(d["ducking"]["of"])}
+            ),
+            click=Click(**d["click"]),
             clock=Clock(**{**d["clock"], "listen": tuple(d["clock"]["listen"])}),
             surfaces=each("surfaces", lambda v: Surface(**v)),
             songs=each("songs", Song.from_dict),
@@ -236,12 +276,14 @@ class Patch:
 
 def source_names(patch: Patch) -> list[str]:
     """Every mixer source in the order of its index in commands, reports and meters: inputs, sampler
-    voices, textures (players with `to`), stem roles, then effect returns and the click."""
+    voices, textures (players with `to`), stem roles, a stem that is listened to beforehand, then
+    effect returns and the click."""
     return [
         *(f"input.{n}" for n in patch.inputs),
         *(f"voice.{n}" for n in patch.voices),
         *(f"texture.{n}" for n, p in patch.players.items() if p.to),
         *(f"stems.{n}" for n in patch.roles),
+        *((AUDITION,) if patch.roles else ()),
         *(f"effect.{n}" for n in EFFECTS),
         "click",
     ]

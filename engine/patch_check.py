@@ -35,6 +35,7 @@ def check(
         *_players(patch, models),
         *_roles(patch, models),
         *_clock(patch),
+        *_ducking(patch),
         *song_faults(patch),
         *_channels(patch),
         *check_cv(patch, folder),
@@ -138,6 +139,12 @@ def _clock(patch: Patch) -> Iterator[Fault]:
             "nothing to listen to",
             "a list of inputs, as clock.source is listener",
         )
+
+
+def _ducking(patch: Patch) -> Iterator[Fault]:
+    for index, name in enumerate(patch.ducking.by):
+        if name not in patch.inputs:
+            yield f"ducking.by[{index}]", describe(name), "an input: " + suggest(name, patch.inputs)
 
 
 def _channels(patch: Patch) -> Iterator[Fault]:

@@ -23,14 +23,14 @@ from engine.control import Control
 from engine.cv_out import CvOutputs
 from engine.effects import SharedEffects
 from engine.kernel import ffi, lib, pointer
-from engine.layout import MAX_STEMS, NoteKind, ReportKind
-from engine.mixer import BUS_ORDER, Mixer, linear, sent_buses
-from engine.patch import EFFECTS, Patch
+from engine.layout import MAX_STEMS, LevelKind, NoteKind, ReportKind
+from engine.mixer import BUS_ORDER, Mixer, group_of, linear, sent_buses
+from engine.patch import EFFECTS, GROUPS, Patch
 from engine.sampler import MAX_FRAMES, SampledVoice
 from engine.shm import STAGES, Shared, timeline_record
 from engine.slices import cut, hold
 from engine.state import fresh
-from engine.strip import begin_strip
+from engine.strip import SETTINGS, begin_duck, begin_strip, fits, set_strip, strip_of, values_of
 from engine.taps import connect_taps
 from engine.tick import Tick
 from engine.timeline import Timeline
@@ -74,7 +74,7 @@ class LivePerformance:
         self.patch, self.shared, self.channels, self.rate = patch, shared, channels, rate
         self.state = fresh()
         s = self.state[0]
-        self.mixer = Mixer(patch, s["gains"], rate)
+        self.mixer = Mixer(patch, s, rate)
         s["timeline"] = timeline_record(
             Timeline(
                 frame=0,
@@ -86,8 +86,11 @@ class LivePerformance:
                 confidence=0.0,
             )
         )[0]
+        begin_duck(s["duck"], patch.ducking, rate)
         for cell, source in zip(s["strips"], patch.inputs.values(), strict=False):
             begin_strip(cell, source.strip, rate)
+        for values, source in zip(s["strip_settings"], patch.inputs.values(), strict=False):
+            values[:] = values_of(source.strip)
         if resumed is not None:
             self.state[:] = resumed
         self._ramps = {k: pointer(self.state[k], "seg_ramp *") for k in ("master", "ai", "fade")}
@@ -160,7 +163,8 @@ class LivePerformance:
         desk.textures, desk.texture_count = textures, len(players)
         if patch.roles:
             desk.first_role = mixer.index[f"stems.{next(iter(patch.roles))}"]
-        desk.role_count = len(patch.roles)
+        desk.role_count = len(patch.roles) + bool(patch.roles)  # and what is listened to first
+        self._duck(desk)
         desk.stems = pointer(self.state["stems"], "seg_stem *")
         desk.stem_count = MAX_STEMS
         cut(desk.slicing, self.rate)
@@ -174,8 +178,19 @@ class LivePerformance:
             output.bus, output.limited = BUS_ORDER.index(bus), patch.outputs[bus].limit
             output.channels = [*chans, -1][:2]
             output.limiter = limiters + output.bus
+            output.level = mixer.level(LevelKind.BUS, output.bus)
         desk.outputs, desk.output_count = outputs, len(self.channels.outputs)
         return desk
+
+    def _duck(self, desk: Any) -> None:
+        patch, mixer = self.patch, self.mixer
+        keys = [mixer.index[f"input.{name}"] for name in patch.ducking.by]
+        groups = [GROUPS.index(name) for name in patch.ducking.of]
+        targets = [i for i, name in enumerate(mixer.names) if group_of(patch, name) in groups]
+        if keys and targets:
+            desk.duck = pointer(self.state["duck"], "seg_duck *")
+            desk.keys, desk.key_count = mixer.keep("int32_t[]", keys), len(keys)
+            desk.targets, desk.target_count = mixer.keep("int32_t[]", targets), len(targets)
 
     def _strike_again(self) -> None:
         """Sounding notes of the snapshot start again; their producers will release them."""
@@ -297,6 +312,13 @@ class LivePerformance:
     def fade_to(self, t: int, gain: float, frames: int = START_FADE_FRAMES) -> None:
         """Everything that leaves, to a linear gain."""
         self.set_ramp("fade", t, gain, frames)
+
+    def set_strip(self, source: int, setting: int, value: float, t: int) -> None:
+        """One setting of an input's strip (engine/strip.py SETTINGS), from t on. NaN: stage off."""
+        if source < len(self.patch.inputs) and setting < len(SETTINGS) and fits(setting, value):
+            values = self.state[0]["strip_settings"][source]
+            values[setting] = value
+            set_strip(self.state[0]["strips"][source], strip_of(values), self.rate, t)
 
     def set_ramp(self, name: str, t: int, gain: float, frames: int) -> None:
         """From wherever a ramp stands at t."""

@@ -17,6 +17,7 @@ MAX_BUSES = 16
 MAX_CV = 16
 MAX_STREAMS = 16
 MAX_STRIPS = 32
+MAX_GROUPS = 4
 FOREVER = 2**62
 
 RAMP = np.dtype([("f0", "<i8"), ("f1", "<i8"), ("g0", "<f8"), ("g1", "<f8")])
@@ -78,6 +79,17 @@ STRIP = np.dtype(
         ("reduction", "<f8"),
     ]
 )
+DUCK = np.dtype(
+    [
+        ("open", "<f8"),
+        ("depth", "<f8"),
+        ("attack", "<f8"),
+        ("release", "<f8"),
+        ("hold", "<i8"),
+        ("gain", "<f8"),
+        ("left", "<i8"),
+    ]
+)
 CV = np.dtype(
     [
         ("value", "<f8"),
@@ -122,6 +134,13 @@ STATE = np.dtype(
         ("click", "u1"),
         ("panic", "<i8"),  # frame at which a panic's fade is over, or 0
         ("strips", STRIP, (MAX_STRIPS,)),  # one an input
+        ("strip_settings", "<f8", (MAX_STRIPS, 6)),  # what a hand sees of them: engine/strip.py
+        ("faders", RAMP, (MAX_SOURCES,)),
+        ("mutes", RAMP, (MAX_SOURCES,)),
+        ("guards", RAMP, (MAX_SOURCES,)),
+        ("groups", RAMP, (MAX_GROUPS,)),
+        ("bus_levels", RAMP, (MAX_BUSES,)),
+        ("duck", DUCK),
     ],
     align=True,
 )
@@ -134,6 +153,7 @@ for _name, _dtype in (
     ("seg_cv", CV),
     ("seg_strip", STRIP),
     ("seg_timeline", TIMELINE),
+    ("seg_duck", DUCK),
 ):
     if ffi.sizeof(_name) != _dtype.itemsize:
         raise ImportError(f"{_name} is {ffi.sizeof(_name)} bytes in C, {_dtype.itemsize} in NumPy")
@@ -142,7 +162,9 @@ for _name, _dtype in (
 def fresh() -> np.ndarray:
     """A state of shape (1,): everything silent, master and fade at unity."""
     state = np.zeros(1, STATE)
-    for name in ("master", "ai", "fade"):
+    levels = ("faders", "mutes", "guards", "groups", "bus_levels")
+    for name in ("master", "ai", "fade", *levels):
         state[0][name]["g0"] = state[0][name]["g1"] = 1.0
+    state[0]["duck"]["gain"] = 1.0
     state[0]["limiters"]["gain"] = 1.0
     return state

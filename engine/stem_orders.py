@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.layout import COMMAND, MAX_STEMS, CommandKind
+from engine.layout import AUDITION_SLOTS, COMMAND, MAX_STEMS, CommandKind
 from engine.mixer import linear
 from engine.stem import Play, StemState
 from engine.stem_entry import StemEntry
@@ -67,8 +67,9 @@ class StemOrders(StemShelf):
     def _free_voice(self) -> int | None:
         """Slots of the audio process, going round: one that was left still sounds for a while."""
         used = {e.voice for e in self.entries.values() if e.voice >= 0}
-        for i in range(1, MAX_STEMS + 1):
-            voice = (self.last_voice + i) % MAX_STEMS
+        voices = MAX_STEMS - len(AUDITION_SLOTS)
+        for i in range(1, voices + 1):
+            voice = (self.last_voice + i) % voices
             if voice not in used:
                 self.last_voice = voice
                 return voice

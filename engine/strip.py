@@ -22,15 +22,26 @@ import math
 
 import numpy as np
 
-from engine.patch import Strip
+from engine.patch import Ducking, Strip
 
 HIGHPASS_Q = math.sqrt(0.5)
 EQ_Q = 0.7
 LOW_HZ, MID_HZ, HIGH_HZ = 200.0, 1000.0, 5000.0
 HIGHEST = 0.45  # of the rate: where a filter would lie above, it is put here
+DUCK_HOLD_S = 0.1
 GATE_ATTACK_S, GATE_HOLD_S, GATE_RELEASE_S = 0.001, 0.03, 0.1
 RATIO, KNEE_DB, ATTACK_S, RELEASE_S = 3.0, 6.0, 0.005, 0.12
 RAMP_S = 0.02
+
+# What a hand may change while it plays, and within what: as the patch may (engine/patch_fields.py).
+SETTINGS = {
+    "highpass_hz": (10.0, 2000.0),
+    "gate_db": (-100.0, 0.0),
+    "low_db": (-24.0, 24.0),
+    "mid_db": (-24.0, 24.0),
+    "high_db": (-24.0, 24.0),
+    "compressor_db": (-60.0, 0.0),
+}
 
 Coefficients = tuple[float, float, float, float, float]  # b0 b1 b2 a1 a2, for a0 = 1
 THROUGH: Coefficients = (1.0, 0.0, 0.0, 0.0, 0.0)
@@ -119,3 +130,30 @@ def begin_strip(cell: np.void, strip: Strip, rate: float) -> None:
     set_strip(cell, strip, rate)
     cell["f1"] = cell["f0"]
     cell["gate_gain"] = 1.0 if strip.gate_db is None else 0.0
+
+
+def values_of(strip: Strip) -> list[float]:
+    """Its settings in the order of SETTINGS; NaN where a stage is off."""
+    given = [getattr(strip, name) for name in SETTINGS]
+    return [math.nan if value is None else float(value) for value in given]
+
+
+def strip_of(values: np.ndarray) -> Strip:
+    """values_of backwards."""
+    known = zip(SETTINGS, values.tolist(), strict=True)
+    return Strip(**{name: None if math.isnan(value) else value for name, value in known})
+
+
+def fits(setting: int, value: float) -> bool:
+    """Whether a value may be set; NaN takes the stage out."""
+    low, high = list(SETTINGS.values())[setting]
+    return math.isnan(value) or low <= value <= high
+
+
+def begin_duck(cell: np.void, ducking: Ducking, rate: float) -> None:
+    """A record (engine/state.py DUCK) as a performance starts with it."""
+    cell["open"] = 10.0 ** (ducking.threshold_db / 20.0)
+    cell["depth"] = 10.0 ** (-ducking.depth_db / 20.0)
+    cell["attack"] = step(ducking.attack_ms / 1000.0, rate)
+    cell["release"] = step(ducking.release_ms / 1000.0, rate)
+    cell["hold"], cell["gain"] = round(DUCK_HOLD_S * rate), 1.0

@@ -1,0 +1,195 @@
+"""What hands do to the mix: levels, mute, pre-listening, sends, strips. One function an action; see
+engine/conductor_hands.py. Pure.
+
+A level belongs to a source (`input.trombone`, `stems.drums`, as engine.patch.source_names names
+them), a group (`group.ai`) or a bus (`bus.monitor1`). A source's fader moves what goes to main and
+effects; mute takes the monitors too; the cue bus hears a source before both. Solo is pre-listening:
+while anything is soloed the cue bus carries that alone, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine.ask import Ask
+from engine.layout import AUDITION_SLOTS, CommandKind, LevelKind
+from engine.mixer import BUS_ORDER, linear, sends_of
+from engine.patch import AUDITION, GROUPS, source_names
+from engine.stem import StemState
+from engine.strip import SETTINGS, fits
+
+if TYPE_CHECKING:
+    from engine.conductor import Conductor
+
+RAMP_S = 0.02  # where a hand does not say how long
+AUDITION_S = 0.05  # from the press; a command is on its way for a tick and a block
+CUE = BUS_ORDER.index("cue")
+
+
+@dataclass
+class MixState:
+    """What hands have set: levels in dB by name, sources muted and soloed. audition: which of
+    AUDITION_SLOTS a stem was last listened to in."""
+
+    levels: dict[str, float] = field(default_factory=dict)
+    muted: list[str] = field(default_factory=list)
+    soloed: list[str] = field(default_factory=list)
+    audition: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _frames(conductor: Conductor, ask: Ask) -> int:
+    assert conductor.line is not None
+    seconds = RAMP_S if ask.seconds is None else ask.seconds
+    return round(seconds * conductor.line.rate)
+
+
+def _source(conductor: Conductor, ask: Ask) -> int | str:
+    """Its index, or why there is none."""
+    names = source_names(conductor.patch)
+    if ask.source in names:
+        return names.index(ask.source)
+    return f"source {ask.source!r}, expected one of {', '.join(names)}"
+
+
+def _place(conductor: Conductor, ask: Ask) -> tuple[LevelKind, int] | str:
+    """What a level belongs to, or why it belongs to nothing."""
+    kind, _, name = (ask.source or "").partition(".")
+    if kind == "group" and name in GROUPS:
+        return LevelKind.GROUP, GROUPS.index(name)
+    if kind == "bus" and name in conductor.patch.outputs:
+        return LevelKind.BUS, BUS_ORDER.index(name)
+    index = _source(conductor, ask)
+    if isinstance(index, int):
+        return LevelKind.FADER, index
+    groups = ", ".join(f"group.{name}" for name in GROUPS)
+    buses = ", ".join(f"bus.{name}" for name in conductor.patch.outputs)
+    return f"{index}, {groups}, {buses}"
+
+
+def level(conductor: Conductor, ask: Ask) -> str:
+    """source, db, seconds: a fader, a group, a whole bus."""
+    place = _place(conductor, ask)
+    if isinstance(place, str):
+        return place
+    if ask.db is None:
+        return "no db"
+    kind, slot = place
+    conductor.mix.levels[str(ask.source)] = ask.db
+    fields = {"slot": slot, "c": int(kind), "frame": ask.now, "a": _frames(conductor, ask)}
+    conductor.command(CommandKind.LEVEL, x=linear(ask.db), **fields)
+    return f"{ask.source} {ask.db:g} dB"
+
+
+def send(conductor: Conductor, ask: Ask) -> str:
+    """source, bus, db, seconds: what of a source goes to a bus or an effect."""
+    index = _source(conductor, ask)
+    if isinstance(index, str):
+        return index
+    if ask.bus not in BUS_ORDER:
+        return f"bus {ask.bus!r}, expected one of {', '.join(BUS_ORDER)}"
+    if ask.db is None:
+        return "no db"
+    if str(ask.source).startswith("input.") and ask.bus == "main":
+        name = str(ask.source).partition(".")[2]
+        if conductor.patch.inputs[name].dry != "segue":
+            return f"{ask.source} reaches main without segue ({conductor.patch.inputs[name].dry})"
+    _gain(conductor, ask, index, BUS_ORDER.index(ask.bus), ask.db)
+    return f"{ask.source} to {ask.bus} {ask.db:g} dB"
+
+
+def _gain(conductor: Conductor, ask: Ask, source: int, bus: int, db: float) -> None:
+    fields = {"slot": source, "c": bus, "frame": ask.now, "a": _frames(conductor, ask)}
+    conductor.command(CommandKind.GAIN, x=linear(db), **fields)
+
+
+def _turned(names: list[str], ask: Ask) -> bool:
+    """Whether a name is in a list after this; `on` left out: the other way round."""
+    name = str(ask.source)
+    on = name not in names if ask.on is None else ask.on
+    names[:] = sorted({*names, name} if on else {*names} - {name})
+    return on
+
+
+def mute(conductor: Conductor, ask: Ask) -> str:
+    """source, on: silent everywhere but in the cue."""
+    index = _source(conductor, ask)
+    if isinstance(index, str):
+        return index
+    on = _turned(conductor.mix.muted, ask)
+    fields = {"slot": index, "c": int(LevelKind.MUTE), "frame": ask.now}
+    conductor.command(CommandKind.LEVEL, x=0.0 if on else 1.0, a=_frames(conductor, ask), **fields)
+    return f"{ask.source} {'muted' if on else 'open'}"
+
+
+def solo(conductor: Conductor, ask: Ask) -> str:
+    """source, on: the cue bus alone."""
+    index = _source(conductor, ask)
+    if isinstance(index, str):
+        return index
+    if "cue" not in conductor.patch.outputs:
+        return "no cue output in the patch"
+    on = _turned(conductor.mix.soloed, ask)
+    soloed = conductor.mix.soloed
+    for i, name in enumerate(source_names(conductor.patch)):
+        alone = 0.0 if name in soloed else -90.0
+        patched = sends_of(conductor.patch, name).get("cue", -90.0)
+        _gain(conductor, ask, i, CUE, alone if soloed and name != AUDITION else patched)
+    return f"{ask.source} {'soloed' if on else 'not soloed'}"
+
+
+def audition(conductor: Conductor, ask: Ask) -> str:
+    """stem: a ready one, once, on the cue bus alone; no stem: stop."""
+    if "cue" not in conductor.patch.outputs:
+        return "no cue output in the patch"
+    slot = AUDITION_SLOTS[conductor.mix.audition]
+    conductor.command(CommandKind.STEM_STOP, slot=slot, frame=ask.now, a=_frames(conductor, ask))
+    if ask.stem is None:
+        return "silent"
+    entry = conductor.book.entries.get(ask.stem)
+    if entry is None or entry.state is not StemState.READY:
+        return "not ready"
+    assert conductor.line is not None
+    conductor.mix.audition = 1 - conductor.mix.audition  # the one before fades meanwhile
+    conductor.command(
+        CommandKind.STEM_PLAY,
+        slot=AUDITION_SLOTS[conductor.mix.audition],
+        frame=ask.now + round(AUDITION_S * conductor.line.rate),
+        a=entry.slot * conductor.book.slot_frames * 2,
+        b=entry.frames,
+        x=linear(conductor.patch.roles[entry.role].gain_db),
+        c=len(conductor.patch.roles),
+    )
+    return f"listening to {ask.stem}"
+
+
+def strip(conductor: Conductor, ask: Ask) -> str:
+    """source (an input), setting, value (None: the stage off): of its strip."""
+    index = _source(conductor, ask)
+    if isinstance(index, str):
+        return index
+    if index >= len(conductor.patch.inputs):
+        return f"{ask.source} has no strip, expected an input"
+    if ask.setting not in SETTINGS:
+        return f"setting {ask.setting!r}, expected one of {', '.join(SETTINGS)}"
+    number = list(SETTINGS).index(ask.setting)
+    value = float("nan") if ask.value is None else ask.value
+    if not fits(number, value):
+        low, high = SETTINGS[ask.setting]
+        return f"{ask.setting} {value:g}, expected {low:g} to {high:g}"
+    conductor.command(CommandKind.STRIP, slot=index, c=number, x=value)
+    return f"{ask.source} {ask.setting} {'off' if ask.value is None else f'{value:g}'}"
+
+
+MIX_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
+    "level": level,
+    "send": send,
+    "mute": mute,
+    "solo": solo,
+    "audition": audition,
+    "strip": strip,
+}
