@@ -4,7 +4,7 @@
 TORCH ?= cpu
 export TORCH
 
-NEEDED := pyproject.toml requirements/overrides.txt requirements/setup.sh $(filter-out %_glue.c,$(wildcard engine/*.[ch]))
+NEEDED := pyproject.toml requirements/overrides.txt requirements/setup.sh requirements/build_backend.py $(filter-out %_glue.c,$(wildcard engine/*.[ch] devices/audio/*.[ch]))
 BIN := .venv/bin
 
 .PHONY: setup demo test bench-setup

@@ -44,6 +44,13 @@ class AudioPhase(IntEnum):
     RUNNING = 2
 
 
+# Words of 64 bits between the audio process and the dry path (devices/audio/dry.c), which plays the
+# inputs while the audio process does not. Frames are the sound server's own.
+DRY_COVERING = 0  # the dry path's: 1 while it plays
+DRY_DONE = 1  # the audio process's: the frame after its last block
+DRY_HAND = 2  # the audio process's: it fades in from this frame on, and the dry path out
+DRY_MAY = 3  # the supervisor's: pid of the audio process that may take over, its ports connected
+
 SHM_ROOT = Path("/dev/shm")
 PREFIX = "segue-"
 LEDGER_ROWS = 1 << 18  # eleven minutes of 128-frame blocks
@@ -235,8 +242,7 @@ class Shared:
                 Ring.create(path, dtype, capacity)
         beats = _map(self._file("heartbeats"), 8 * 64, create)
         self.heartbeats = np.frombuffer(beats, "<i8")
-        bypass = _map(self._file("bypass"), 8, create)
-        self.bypass = np.frombuffer(bypass, "<i8")  # supervisor's: 1 while JACK carries the dry
+        self.dry_words = np.frombuffer(_map(self._file("dry"), 64, create), "<i8")
         arena_bytes = max(8, self.slots * self.slot_frames * 2 * 4)
         self._arena_memory = _map(self._file("arena"), arena_bytes, create)
         self.arena = np.frombuffer(self._arena_memory, np.float32)

@@ -2,8 +2,8 @@
 
 It never touches audio. It notices a child's end at once (pidfd), a hang by its heartbeat, and a
 sound server's death by the frame counter that stands still; in each case the child is killed and
-reaped before its successor starts. While the audio process is away, JACK itself carries the dry
-inputs (devices/audio/bypass.py, handed in by the assembling command line).
+reaped before its successor starts. While the audio process is away, a JACK client of ours plays the
+dry inputs (devices/audio/bypass.py, handed in by the assembling command line).
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from typing import Protocol
 
 from engine.patch import Patch
 from engine.roster import Part, roster
-from engine.shm import AudioPhase, Shared, folder_for, process_names, sweep
+from engine.shm import DRY_COVERING, DRY_MAY, AudioPhase, Shared, folder_for, process_names, sweep
 
 TICK_S = 0.01
+FORGIVE_S = 2.0
+STALLED_S = 0.25  # between two of our own looks: it was the machine
 STALL_S = 0.4  # the frame counter stands still: the sound server has gone or hangs
 BACKOFF_FIRST_S = 0.05
 BACKOFF_FACTOR = 1.5
@@ -61,21 +63,29 @@ LIFE_STEPS: dict[Life, frozenset[Life]] = {
 
 
 class DryBypass(Protocol):
-    """The dry path in the sound server itself, for while the audio process is away. facts: where
-    the audio process leaves its channel map."""
+    """The dry path in the sound server itself, for while the audio process is away. shared: the
+    performance's, from its beginning on."""
 
-    facts: Path | None
-
-    def close_gap(self) -> bool:
-        """Connect capture to output; True if anything is connected."""
-        ...
-
-    def release(self) -> None:
-        """Undo close_gap."""
-        ...
+    shared: Shared | None
 
     def tend(self) -> None:
         """Called a few times a second: keep the connection to the server."""
+        ...
+
+    def audio_lost(self) -> None:
+        """The audio process has ended."""
+        ...
+
+    def audio_back(self) -> None:
+        """Another one plays: connect it as its predecessor was."""
+        ...
+
+    def end(self, keep: bool) -> None:
+        """Play no more. keep: leave the dry inputs connected straight through."""
+        ...
+
+    def close(self) -> None:
+        """Leave the server."""
         ...
 
 
@@ -114,7 +124,9 @@ class Supervisor:
     _stop: bool = field(init=False, default=False)
     _callbacks: int = field(init=False, default=-1)
     _moved: float = field(init=False, default=0.0)
-    _bypassed_pid: int = field(init=False, default=0)
+    _covered: bool = field(init=False, default=False)
+    _ticked: float = field(init=False, default=0.0)
+    _forgiven: float = field(init=False, default=0.0)
     _ready: bool = field(init=False, default=False)
     _tended: float = field(init=False, default=0.0)
 
@@ -131,13 +143,10 @@ class Supervisor:
         session = str(self.session) if self.session else None
         folder = folder_for(self.name)
         self.shared = Shared.create(folder, self.patch, bells, session, self.performing)
-        if self.bypass is not None:
-            self.bypass.facts = self.shared.file("audio.json")
-        self.shared.bypass[0] = 0
         try:
-            if self.keep_dry and self.bypass is not None:
+            if self.bypass is not None:
+                self.bypass.shared = self.shared
                 self.bypass.tend()
-                self._cover()
             self.children = [Child(part) for part in roster(self.patch, self.performing)]
             for child in self.children[1:]:
                 child.retry_at = time.monotonic() + HEAD_START_S
@@ -150,6 +159,8 @@ class Supervisor:
         finally:
             for child in self.children:
                 self._kill(child)
+            if self.bypass is not None:
+                self.bypass.close()
             self.shared.remove()
             for descriptor in bells.values():
                 os.close(descriptor)
@@ -171,9 +182,14 @@ class Supervisor:
 
     def tick(self, now: float) -> None:
         self.shared.heartbeat("supervisor")
+        if self._ticked and now - self._ticked > STALLED_S:
+            # The machine stood still, and others with us: they get a moment to be heard again.
+            self._forgiven = now + FORGIVE_S
+        self._ticked = now
         for child in self.children:
             self._look_at(child, now)
         self._look_at_sound(now)
+        self._tell_dry()
         if self.bypass is not None and now - self._tended > 0.25:
             self.bypass.tend()
             self._tended = now
@@ -206,13 +222,15 @@ class Supervisor:
         if beat > child.started:
             if child.life is Life.STARTING:
                 child.become(Life.RUNNING)
-            return bool(now - beat > child.part.silent_s)
-        return now - child.started > child.part.load_s
+            silent = now - beat > child.part.silent_s
+        else:
+            silent = now - child.started > child.part.load_s
+        return bool(silent and now > self._forgiven)
 
     def _lost(self, child: Child, now: float, how: str) -> None:
         log.warning("%s %s; starting it again", child.part.name, how)
-        if child.part.name == "audio":
-            self._cover()
+        if child.part.name == "audio" and self.bypass is not None:
+            self.bypass.audio_lost()
         self._kill(child)
         child.become(Life.BACKOFF)
         child.retry_at = now + (0.0 if child.backoff == BACKOFF_FIRST_S else child.backoff)
@@ -253,7 +271,7 @@ class Supervisor:
             return
         if clock.callbacks != self._callbacks or clock.phase is not AudioPhase.RUNNING:
             if clock.phase is AudioPhase.RUNNING and self._callbacks >= 0:
-                self._uncover(clock.pid)
+                self._let_play(clock.pid)
             self._callbacks, self._moved = clock.callbacks, now
             if not self._ready:
                 self._ready = True
@@ -262,19 +280,21 @@ class Supervisor:
                         child.retry_at = now
                 self._notify("READY=1")
             self._notify("WATCHDOG=1")
-        elif now - self._moved > STALL_S:
+        elif now > self._forgiven and now - self._moved > STALL_S:
             self._lost(audio, now, f"made no sound for {STALL_S} s")
 
-    def _cover(self) -> None:
-        if self.bypass is not None and not self.shared.bypass[0] and self.bypass.close_gap():
-            self.shared.bypass[0] = 1
-            log.info("JACK carries the dry inputs")
+    def _let_play(self, pid: int) -> None:
+        """An audio process that plays, silently yet, takes over once its ports are connected."""
+        if self.shared.dry_words[DRY_MAY] != pid:
+            if self.bypass is not None:
+                self.bypass.audio_back()
+            self.shared.dry_words[DRY_MAY] = pid
 
-    def _uncover(self, pid: int) -> None:
-        if self.bypass is not None and self.shared.bypass[0]:
-            self.bypass.release()
-            self.shared.bypass[0] = 0
-            log.info("the dry inputs are back in process %d", pid)
+    def _tell_dry(self) -> None:
+        covered = bool(self.shared.dry_words[DRY_COVERING])
+        if covered != self._covered:
+            self._covered = covered
+            log.info("the dry inputs are played %s", "beside it" if covered else "by segue again")
 
     # ---- the end, and systemd
 
@@ -286,8 +306,10 @@ class Supervisor:
             for child in running:
                 assert child.process is not None
                 child.process.terminate()
-            if group is audio and self.keep_dry:
-                self._cover_after_fade()
+            if group is audio and self.bypass is not None:
+                if self.keep_dry:
+                    self._wait_for_fade()
+                self.bypass.end(self.keep_dry)
             end = time.monotonic() + STOP_S
             for child in running:
                 assert child.process is not None
@@ -298,9 +320,8 @@ class Supervisor:
                 if child.life is not Life.STOPPED:
                     child.become(Life.STOPPED)
 
-    def _cover_after_fade(self) -> None:
-        """JACK carries the dry inputs from the moment that the audio process has faded out, or has
-        stopped playing before."""
+    def _wait_for_fade(self) -> None:
+        """Until the audio process has faded out, or has stopped playing before."""
         end = time.monotonic() + FADE_OUT_S
         moved, last = time.monotonic(), -1
         while (now := time.monotonic()) < end and now - moved < FADE_STILL_S:
@@ -313,7 +334,6 @@ class Supervisor:
             if t != last:
                 moved, last = now, t
             time.sleep(0.001)
-        self._cover()
 
     def _notify(self, message: str) -> None:
         """sd_notify: a datagram to the socket systemd names, if it does."""

@@ -1,8 +1,8 @@
-"""setuptools' build backend, preceded by one step: cffi writes the glue of the kernel.
+"""setuptools' build backend, preceded by one step: cffi writes the glue of our two C modules.
 
-engine/kernel.h is the only description of the interface; the glue (engine/_kernel_glue.c) is made
-from it at every build and never committed. An in-tree backend (PEP 517) instead of a setup.py, so
-that pyproject.toml stays the only build file.
+Their headers are the only description of their interface; the glue (`_*_glue.c`) is made from them
+at every build and never committed. An in-tree backend (PEP 517) instead of a setup.py, so that
+pyproject.toml stays the only build file.
 """
 
 import re
@@ -14,13 +14,15 @@ from setuptools.build_meta import build_editable as _editable
 from setuptools.build_meta import build_sdist as _sdist
 from setuptools.build_meta import build_wheel as _wheel
 
+MODULES = {"engine/kernel.h": "engine._kernel", "devices/audio/dry.h": "devices.audio._dry"}
+
 
 def _glue() -> None:
-    ffi = FFI()
-    header = Path("engine/kernel.h").read_text()
-    ffi.cdef(re.sub(r"/\*.*?\*/", "", header, flags=re.S))
-    ffi.set_source("engine._kernel", '#include "kernel.h"')
-    ffi.emit_c_code("engine/_kernel_glue.c")
+    for header, module in MODULES.items():
+        ffi = FFI()
+        ffi.cdef(re.sub(r"/\*.*?\*/", "", Path(header).read_text(), flags=re.S))
+        ffi.set_source(module, f'#include "{Path(header).name}"')
+        ffi.emit_c_code(module.replace(".", "/") + "_glue.c")
 
 
 def build_wheel(*args, **kwargs):

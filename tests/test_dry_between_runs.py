@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from devices.audio.bypass import JackBypass, carried
-from engine.bench.jackd import JackServer
+from engine.bench.jackd import JackServer, wait_until
 from engine.bench.native import Witness
 from engine.patch import Audio, Input, Output, Patch
+from engine.shm import DRY_COVERING, Shared
 
 ONE_TWO = {"main": Output((1, 2)), "monitor1": Output((3,)), "cue": Output((4,))}
 
@@ -29,8 +31,9 @@ def test_only_main_and_sends_near_unity_are_carried() -> None:
 def test_without_a_server_there_is_nothing_to_connect() -> None:
     bypass = JackBypass(patch("stage", voice=Input(channel=1, to={"main": 0.0})))
     assert bypass.pairs("segue") == []
-    assert not bypass.close_gap()
-    bypass.release()
+    bypass.tend()
+    bypass.end(keep=True)
+    bypass.close()
 
 
 @pytest.fixture
@@ -45,7 +48,16 @@ def connected(server: JackServer) -> set[tuple[str, str]]:
     return {(a, b) for a, b in server.connections() if a.startswith("stage:out")}
 
 
-def test_the_next_run_takes_over_what_the_last_one_left(server: JackServer) -> None:
+class Perform:
+    """What the supervisor's bypass shares with an audio process; here nobody plays."""
+
+    def __init__(self, patch: Patch, folder: Path) -> None:
+        self.shared = Shared.create(folder, patch)
+        self.bypass = JackBypass(patch)
+        self.bypass.shared = self.shared
+
+
+def test_the_next_run_takes_over_what_the_last_one_left(server: JackServer, tmp_path: Path) -> None:
     sends = {"main": -3.0, "monitor1": 0.0, "cue": -6.0}
     asked = patch(
         "^JACK Audio Connection Kit: stage$",
@@ -53,27 +65,36 @@ def test_the_next_run_takes_over_what_the_last_one_left(server: JackServer) -> N
         line=Input(channel=1, dry="hardware", to=sends),
         gone=Input(channel=9, to=sends),
     )
-    sound = np.zeros((128, 2), np.float32)
-    wanted = {("stage:out_2", f"stage:in_{k}") for k in (1, 2, 3)}
-    with Witness(server, name="stage", inputs=["-"] * 4, outputs=["-"] * 2, play=sound, loop=True):
-        last = JackBypass(asked)
+    sound = np.full((128, 2), 0.25, np.float32)
+    kept = {("stage:out_2", f"stage:in_{k}") for k in (1, 2, 3)}
+    beside = {("stage:out_2", "segue-dry:in_0")}
+    with Witness(
+        server, name="stage", inputs=["-"] * 4, outputs=["-"] * 2, play=sound, loop=True
+    ) as witness:
+        last = Perform(asked, tmp_path / "last").bypass
         last.tend()
-        assert last.close_gap()
-        assert connected(server) == wanted
-        following = JackBypass(asked)
-        following.tend()
-        assert following.close_gap()  # made already: as good as made now
-        assert connected(server) == wanted
+        assert connected(server) == beside
+        last.end(keep=True)
         last.close()
-        assert connected(server) == wanted
-        following.release()
+        assert connected(server) == kept
+        following = Perform(asked, tmp_path / "following")
+        following.bypass.tend()  # with levels of its own: what JACK carries is taken back
+        assert connected(server) == beside
+        following.bypass.tend()
+        assert wait_until(lambda: following.shared.dry_words[DRY_COVERING], 20)
+        first = int(witness.recording().end)
+        assert wait_until(lambda: witness.recording().end > first + 48_000, 20)
+        following.bypass.end(keep=False)
+        following.bypass.close()
         assert connected(server) == set()
-        following.close()
+    heard = witness.recording().between(first + 256, first + 1024)
+    wanted = 0.25 * 10 ** (np.array([-3.0, -3.0, 0.0, -6.0]) / 20)
+    assert np.median(heard, axis=0) == pytest.approx(wanted, rel=1e-6)
 
 
-def test_a_device_that_is_not_there_connects_nothing(server: JackServer) -> None:
-    bypass = JackBypass(patch("nowhere", voice=Input(channel=1, to={"main": 0.0})))
-    bypass.tend()
-    assert not bypass.close_gap()
-    assert connected(server) == set()
-    bypass.close()
+def test_a_device_that_is_not_there_connects_nothing(server: JackServer, tmp_path: Path) -> None:
+    bypass = Perform(patch("nowhere", voice=Input(channel=1, to={"main": 0.0})), tmp_path / "p")
+    bypass.bypass.tend()
+    bypass.bypass.end(keep=True)
+    bypass.bypass.close()
+    assert not [pair for pair in server.connections() if "segue" in "".join(pair)]

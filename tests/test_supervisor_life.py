@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine import shm
 from engine import supervisor as supervisor_module
 from engine.patch import Output, Patch
 from engine.roster import Part
-from engine.shm import Shared
+from engine.shm import CLOCK, DRY_MAY, AudioPhase, Shared
 from engine.supervisor import (
     BACKOFF_FIRST_S,
     BACKOFF_MAX_S,
@@ -70,7 +72,15 @@ class Stage:
         return self.supervisor.children
 
     def tick(self, after: float = 0.01) -> None:
-        self.now += after
+        """The supervisor looks often, as it does."""
+        end = self.now + after
+        while self.now < end - 1e-9:
+            self.now = min(end, self.now + 0.1)
+            self.supervisor.tick(self.now)
+
+    def stand_still(self, seconds: float) -> None:
+        """The machine does nothing at all for so long."""
+        self.now += seconds
         self.supervisor.tick(self.now)
 
     def beat(self, child: Child) -> None:
@@ -227,36 +237,72 @@ def test_a_predecessors_promise_to_be_busy_does_not_cover_its_successor(stage: S
     assert gone(after)
 
 
-class Bypass:
-    """Records what the supervisor asks of JACK."""
+def test_a_machine_that_stood_still_kills_nobody(stage: Stage) -> None:
+    audio, pool = stage.children(audio="waits", pool="waits")
+    stage.tick()
+    for child in (audio, pool):
+        stage.beat(child)
+    stage.tick()
+    before = pid(audio), pid(pool)
+    stage.stand_still(30.0)
+    stage.tick(0.5)
+    for child in (audio, pool):
+        stage.beat(child)
+    stage.tick(0.9)
+    assert (pid(audio), pid(pool)) == before
+    stage.tick(40.0)  # but who is silent now is hung
+    assert pid(audio) != before[0]
 
-    facts: Path | None = None
+
+class Bypass:
+    """Records what the supervisor asks of it."""
+
+    shared: Shared | None = None
 
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-    def close_gap(self) -> bool:
-        self.calls.append("close")
-        return True
+    def audio_lost(self) -> None:
+        self.calls.append("lost")
 
-    def release(self) -> None:
-        self.calls.append("release")
+    def audio_back(self) -> None:
+        self.calls.append("back")
+
+    def end(self, keep: bool) -> None:
+        self.calls.append("keep" if keep else "end")
+
+    def close(self) -> None:
+        self.calls.append("close")
 
     def tend(self) -> None:
         pass
 
 
-def test_dry_sound_is_covered_before_the_audio_process_is_started_again(stage: Stage) -> None:
+def play(stage: Stage, audio: Child, callbacks: int) -> None:
+    """The audio process publishes a block."""
+    clock = np.zeros(1, CLOCK)
+    clock["callbacks"], clock["pid"], clock["state"] = callbacks, pid(audio), AudioPhase.RUNNING
+    clock["rate"] = 48000.0
+    stage.supervisor.shared.sections["clock"].write(clock)
+
+
+def test_a_new_audio_process_may_play_only_once_its_ports_are_connected(stage: Stage) -> None:
     bypass = Bypass()
     stage.supervisor.bypass = bypass
-    audio, pool = stage.children(audio="3", pool="1")
-    stage.tick()
-    stage.ended(audio)
-    stage.ended(pool)
-    stage.tick()
-    assert bypass.calls == ["close"]
-    assert stage.supervisor.shared.bypass[0] == 1
-    assert audio.restarts == 1
+    audio, _ = stage.children(audio="waits", pool="waits")
+    words = stage.supervisor.shared.dry_words
+    for _ in range(2):
+        stage.tick()
+        for callbacks in range(1, 4):
+            assert words[DRY_MAY] != pid(audio) or callbacks == 3
+            play(stage, audio, callbacks)
+            stage.tick()
+        assert words[DRY_MAY] == pid(audio)
+        os.kill(pid(audio), signal.SIGKILL)
+        stage.ended(audio)
+        stage.tick()
+        stage.tick(0.5)
+    assert bypass.calls == ["back", "lost"] * 2
 
 
 def test_end_stops_everybody_and_reaps(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

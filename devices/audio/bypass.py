@@ -1,10 +1,13 @@
-"""The dry path in JACK itself: capture ports connected straight to the outputs they are sent to.
+"""The dry path outside the audio process: a JACK client that stands by, and JACK itself.
 
-While the audio process is away the supervisor closes the gap with it. JACK has no gain, so a
-connection is a step, and only sends near unity are carried (to main in any case); coming back, the
-engine fades in right after the disconnection, so nothing can overlap unheard. Connections that
-exist already count as made: an earlier run may have left them (`segue run --keep-dry`).
-Not thread-safe; the supervisor's.
+While the audio process is away (killed, stalled, not up yet) the client "segue-dry"
+(dry.py, dry.c) plays the inputs marked `dry: segue` to the outputs they are sent to, at the levels
+they have. Inputs marked `dry: jack`, and the others at
+the end of `segue run --keep-dry`, are connected straight through: JACK has no gain, so only sends
+near unity are.
+
+It also remembers who was connected to segue's ports, and connects them to a successor's. Not
+thread-safe; the supervisor's. After a server's death everything here is made anew.
 """
 
 from __future__ import annotations
@@ -13,18 +16,25 @@ import contextlib
 import json
 import logging
 import re
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import jack
 
-from engine.patch import Input, Patch
+from devices.audio.dry import DryPath
+from engine.mixer import BUS_ORDER, linear
+from engine.patch import Input, Patch, source_names
+from engine.shm import Shared
 
-UNITY_DB = 1.0  # sends within this of 0 dB are carried; others would be too loud or too soft
+UNITY_DB = (
+    1.0  # sends within this of 0 dB are carried by JACK; others would be too loud or too soft
+)
 HOST = "JACK Audio Connection Kit"  # as PortAudio calls it: `audio.device` may match "host: name"
 OWN = re.compile(r"segue(-[a-z]+)?(-\d+)?$")  # our own clients are no interface
+AUDIO_CLIENT = re.compile(r"segue(-\d+)?$")
 EXISTS = 17  # EEXIST: connected already
 log = logging.getLogger("segue.bypass")
+Links = dict[str, frozenset[str]]  # a port of the audio process without its client -> its peers
 
 
 def carried(source: Input) -> list[str]:
@@ -37,52 +47,88 @@ def carried(source: Input) -> list[str]:
 
 
 class JackBypass:
-    """facts: the file in which the audio process leaves its channel map (audio.json). Until there
-    is one, the ports are those of the client that the patch's device names."""
+    """shared: the performance's. facts: the file in which the audio process leaves its channel map
+    (audio.json). Until there is one, the ports are those of the client that the device names."""
 
     def __init__(self, patch: Patch) -> None:
         self._patch = patch
         self._client: Any = None
         self._dead = False
-        self._made: list[tuple[str, str]] = []
-        self.facts: Path | None = None
+        self._dry: DryPath | None = None
+        self._links: Links = {}
+        self._successor = True  # the audio process's ports are not yet connected as before
+        self.shared: Shared | None = None
+
+    # ---- life
 
     def tend(self) -> None:
-        """Open or reopen our JACK client; connect inputs whose dry path is JACK's own."""
+        """Open our client, or reopen it; follow levels and connections. A few times a second."""
         if self._dead:
             # libjack frees what belonged to a dead server itself: closing it again is a crash
             self._client._ptr = jack._ffi.NULL
-            self._client, self._dead, self._made = None, False, []
+            self._client, self._dry, self._dead = None, None, False
         if self._client is None:
-            with contextlib.suppress(jack.JackOpenError):
-                self._client = jack.Client("segue-supervisor", no_start_server=True)
-                self._client.set_shutdown_callback(self._gone)
-        if self._client is not None:
+            self._open()
+        if self._client is None:
+            return
+        with contextlib.suppress(jack.JackError):
             for pair in self.pairs("jack"):
                 self._connect(pair)
+            self._note_links()
+            if self._dry is not None:
+                self._connect_dry(self._dry)
+                self._dry.set_levels(self._levels())
 
-    def close(self) -> None:
-        """Leave the server; what was connected stays connected."""
-        if self._client is not None and not self._dead:
-            self._client.close()
-            self._client = None
+    def _open(self) -> None:
+        try:
+            client = jack.Client("segue-dry", no_start_server=True)
+        except jack.JackOpenError:
+            if self.shared is not None:
+                self.shared.dry_words[0] = 0  # nobody plays
+            return
+        client.set_shutdown_callback(self._gone)
+        self._client = client
+        if self.shared is None:
+            return
+        with contextlib.suppress(jack.JackError):
+            for pair in self.pairs("segue"):  # left by an earlier run (--keep-dry)
+                client.disconnect(*pair)
+        try:
+            self._dry = DryPath(client, self._patch, self.shared.dry_words)
+            client.activate()
+            self._connect_dry(self._dry)
+            self._dry.set_levels(self._levels())
+            self._dry.set_enabled(True)
+        except jack.JackError as error:
+            log.warning("no dry path beside the audio process: %s", error)
+            self._dry = None
 
     def _gone(self, *_: object) -> None:
         self._dead = True
 
+    def end(self, keep: bool) -> None:
+        """Before the audio process ends: be silent. keep: JACK carries the dry inputs from now."""
+        if self._dry is not None:
+            self._dry.set_enabled(False)
+        if keep and self._client is not None and not self._dead:
+            with contextlib.suppress(jack.JackError):
+                for pair in self.pairs("segue"):
+                    self._connect(pair)
+
+    def close(self) -> None:
+        """Leave the server; what is connected straight through stays so."""
+        if self._client is not None and not self._dead:
+            self._client.close()
+        self._client, self._dry = None, None
+
     # ---- which ports
 
     def pairs(self, dry: str) -> list[tuple[str, str]]:
-        """(capture port, playback port) for every input with that dry path."""
+        """(capture port, playback port) for every input with that dry path, as JACK carries it."""
         inputs = {n: i for n, i in self._patch.inputs.items() if i.dry == dry}
         if not inputs:
             return []
-        if self.facts is not None and self.facts.exists():
-            facts = json.loads(self.facts.read_text())
-            captures, playbacks = facts["ports_in"], facts["ports_out"]
-            channel_of, channels = facts["channels"]["inputs"], facts["channels"]["outputs"]
-        else:
-            captures, playbacks, channel_of, channels = self._ports_of_server()
+        captures, playbacks, channel_of, channels = self._map()
         return [
             (captures[channel_of[name]], playbacks[out])
             for name, source in inputs.items()
@@ -92,10 +138,23 @@ class JackBypass:
             if out < len(playbacks)
         ]
 
+    def _map(self) -> tuple[list[str], list[str], dict[str, int], dict[str, list[int]]]:
+        """Captures, playbacks, and the channels (from 0) of inputs and buses."""
+        facts = self._facts()
+        if facts is None:
+            return self._ports_of_server()
+        channels = facts["channels"]
+        return facts["ports_in"], facts["ports_out"], channels["inputs"], channels["outputs"]
+
+    def _facts(self) -> dict[str, Any] | None:
+        if self.shared is None or not self.shared.file("audio.json").exists():
+            return None
+        facts = json.loads(self.shared.file("audio.json").read_text())
+        return facts if isinstance(facts, dict) else None
+
     def _ports_of_server(
         self,
     ) -> tuple[list[str], list[str], dict[str, int], dict[str, list[int]]]:
-        """Captures, playbacks, and the channels (from 0) of inputs and buses, from JACK itself."""
         if self._client is None or self._dead:
             return [], [], {}, {}
         ports = self._client.get_ports(is_audio=True)
@@ -122,7 +181,7 @@ class JackBypass:
             return next((c for c in others if re.search(wanted, f"{HOST}: {c}")), None)
         return "system" if "system" in others else None
 
-    # ---- connecting
+    # ---- connections
 
     def _connect(self, pair: tuple[str, str]) -> bool:
         try:
@@ -133,21 +192,81 @@ class JackBypass:
             return False
         return True
 
-    def close_gap(self) -> bool:
-        if self._client is None or self._dead:
-            return False
-        try:
-            pairs = self.pairs("segue")
-        except jack.JackError:
-            return False
-        self._made = [pair for pair in pairs if self._connect(pair)]
-        return bool(self._made)
+    def _connect_dry(self, dry: DryPath) -> None:
+        """The client's ports stand beside the audio process's: the same peers."""
+        captures, playbacks, channel_of, channels = self._map()
+        wanted: dict[str, frozenset[str]] = {}
+        for i, name in enumerate(dry.inputs):
+            channel = channel_of.get(name)
+            if channel is not None:
+                plain = frozenset(captures[channel : channel + 1])
+                wanted[f"in_{i}"] = self._links.get(f"in_{channel}", plain)
+        for o, (bus, k) in enumerate(dry.outputs):
+            chans = channels.get(bus, [])
+            if k < len(chans):
+                plain = frozenset(playbacks[chans[k] : chans[k] + 1])
+                wanted[f"out_{o}"] = self._links.get(f"out_{chans[k]}", plain)
+        for port, peers in wanted.items():
+            self._link(f"{self._client.name}:{port}", peers)
 
-    def release(self) -> None:
-        for pair in self._made:
-            with contextlib.suppress(jack.JackError):
+    def _peers(self, port: str) -> frozenset[str]:
+        found = self._client.get_all_connections(self._client.get_port_by_name(port))
+        return frozenset(p.name for p in found)
+
+    def _link(self, port: str, peers: frozenset[str]) -> None:
+        """Connect a port to these and no others."""
+        incoming = port.rpartition(":")[2].startswith("in_")
+        for peer in (now := self._peers(port)) ^ peers:
+            pair = (peer, port) if incoming else (port, peer)
+            if peer in now:
                 self._client.disconnect(*pair)
-        self._made = []
+            else:
+                self._connect(pair)
+
+    def _ports_of_audio(self) -> list[str]:
+        ports = self._client.get_ports(is_audio=True)
+        return [p.name for p in ports if AUDIO_CLIENT.fullmatch(p.name.partition(":")[0])]
+
+    def _note_links(self) -> None:
+        """Remember who is connected to the audio process, unless it is a new one."""
+        if self._successor:
+            return
+        links = {port.rpartition(":")[2]: self._peers(port) for port in self._ports_of_audio()}
+        if links:
+            self._links = links
+
+    def audio_lost(self) -> None:
+        """The audio process has ended or is about to: what we remember is as it was."""
+        self._successor = True
+
+    def audio_back(self) -> None:
+        """Another one plays: connect its ports as its predecessor's were."""
+        self._successor = False
+        if self._client is None or self._dead:
+            return
+        with contextlib.suppress(jack.JackError):
+            for port in self._ports_of_audio():
+                peers = self._links.get(port.rpartition(":")[2])
+                if peers is not None:
+                    self._link(port, peers)
+
+    # ---- levels
+
+    def _levels(self) -> Callable[[str, str], float]:
+        """What the mixer's levels are now, or will be at the end of their ramps."""
+        patch, sources = self._patch, source_names(self._patch)
+        state = None if self.shared is None else self.shared.sections["state"].read()
+
+        def level(name: str, bus: str) -> float:
+            source = patch.inputs[name]
+            gain, master = linear(source.to[bus]), 1.0
+            if state is not None:
+                index = sources.index(f"input.{name}")
+                gain = float(state[0]["gains"][index, BUS_ORDER.index(bus)]["g1"])
+                master = float(state[0]["master"]["g1"])
+            return gain * linear(source.trim_db) * (master if bus == "main" else 1.0)
+
+        return level
 
 
 def _channel(wanted: int | str | None, ports: list[Any]) -> int | None:

@@ -24,9 +24,19 @@ from devices.audio import realtime
 from devices.audio.interface import Found, NoDeviceError, choose, name_client
 from devices.audio.jack_clock import JackClock
 from engine.layout import ReportKind
-from engine.performance import ChannelMap, LivePerformance
+from engine.performance import START_FADE_FRAMES, ChannelMap, LivePerformance
 from engine.sampler import MAX_FRAMES
-from engine.shm import CLOCK, LEDGER_ROWS, LEVELS, AudioPhase, Shared
+from engine.shm import (
+    CLOCK,
+    DRY_COVERING,
+    DRY_DONE,
+    DRY_HAND,
+    DRY_MAY,
+    LEDGER_ROWS,
+    LEVELS,
+    AudioPhase,
+    Shared,
+)
 from engine.soundfont import find_soundfont
 
 ERRORS_MAX = 20
@@ -80,7 +90,9 @@ class Callback:
         self._next = int(engine.state[0]["t"])
         self._resumed = self._next != 0
         self._offset: int | None = None
-        self._waiting_for_bypass = True
+        self._dry = shared.dry_words
+        self._silent = True  # until we may take over
+        self._handing = 0  # the dry path is fading out until this frame
         self._blocks = 0
 
     @property
@@ -122,6 +134,7 @@ class Callback:
         self._publish(t, frames, wall)
         late_us = (time.monotonic_ns() - wall) // 1000 - int(frames * 1e6 / engine.rate)
         if self.jack is not None:
+            self._dry[DRY_DONE] = self._next - (self._offset or 0)
             over = self.jack.frame() + (self._offset or 0) != t
             late_us = max(1, late_us) if over else min(0, late_us)
         if late_us > 0:
@@ -154,17 +167,34 @@ class Callback:
                 self._next = first
             state[0]["fade"] = (first, first, 0.0, 0.0)
         t = device + self._offset
-        if t > self._next:
-            self._gap += t - self._next
-            self.engine.control.report(ReportKind.GAP, self._next, a=t - self._next)
+        gap = t - self._next
+        if gap > 0:
+            self._gap += gap
+            self.engine.control.report(ReportKind.GAP, self._next, a=gap)
         self._next = t + frames
-        if self._waiting_for_bypass and not self.shared.bypass[0]:
-            self._waiting_for_bypass = False
-            self.engine.fade_to(t, 1.0)
+        if self._silent:
+            if self._dry[DRY_MAY] == self._pid:
+                self._silent = False
+                self._take_over(t, device, frames, True)
+        elif self._dry[DRY_COVERING] and t >= self._handing and not self.stopping:
+            self._take_over(t, device, frames, gap > 0)
         if self.stopping and state[0]["fade"]["g1"] > 0:
             self.engine.fade_to(t, 0.0)
             self.engine.cv.gates_down(t)
         return t
+
+    def _take_over(self, t: int, device: int, frames: int, silent: bool) -> None:
+        """From the dry path, that may be playing; two blocks from now, so that it learns in time.
+
+        silent: what we last played was not heard, so we fade in. Else it came in beside us."""
+        if not self._dry[DRY_COVERING]:
+            self.engine.fade_to(t, 1.0)
+            return
+        ahead = 2 * frames
+        self._dry[DRY_HAND] = device + ahead
+        self._handing = t + ahead + START_FADE_FRAMES
+        if silent:
+            self.engine.state[0]["fade"] = (t + ahead, self._handing, 0.0, 1.0)
 
     def _first_offset(self, device: int, wall: int) -> int:
         """0, or the predecessor's while the server's counter goes on; else time goes on by ours."""
