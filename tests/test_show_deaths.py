@@ -201,10 +201,12 @@ def test_every_part_but_audio_dies_and_the_sound_goes_on(
         sum(n for f, n in native.recording().gaps() if begun < f < ended),
     )
     assert free.mean() > 0.5
-    assert not wrong(heard.dry_equals(begun, ended, delay), free, begun)
+    main = heard.recording.between(begun, ended)[:, MAIN]
+    assert not wrong(main, heard.dry_equals(begun, ended, delay), free, begun)
     assert [s["id"] for s in playing] == [stem["id"]]
     in_place = heard.stem_equals(loop, start + stem_delay(heard, loop, start), begun, ended)
-    assert not wrong(in_place, free, begun)
+    cue = heard.recording.between(begun, ended)[:, CUE]
+    assert not wrong(cue, in_place, free, begun)
     texture = heard.recording.between(killed["worker"].frame, ended)[:, TEXTURE]
     assert np.abs(texture).max() > 0.001
     assert python["pid"] == after["pid"]
@@ -257,7 +259,7 @@ def resumed(stage: Stage, after: int) -> bool:
 
 
 def judge_death(heard: Heard, died: int, last: int, delay: int) -> None:
-    """JACK carries the dry sound, then segue again, for good."""
+    """The dry path carries the dry sound, then segue again, for good."""
     taken = next(e["frame"] for e in heard.events if e["event"] == "resumed" and e["frame"] > died)
     silent = first_run(~heard.dry_equals(died, taken, delay), 1)
     assert silent is not None
@@ -272,13 +274,14 @@ def judge_death(heard: Heard, died: int, last: int, delay: int) -> None:
     again = first_run(heard.dry_equals(taken, last, delay), RATE // 4)
     assert again is not None, "dry sound is not what it was"
     log.info(
-        "audio died: dry sound by JACK after %.1f ms, by segue after %.0f ms",
+        "audio died: dry sound beside it after %.1f ms, by segue after %.0f ms",
         min(carried) / RATE * 1e3,
         (taken + again - died) / RATE * 1e3,
     )
     rest = taken + again
     free = heard.free[heard.index(rest) : heard.index(last)]
-    assert not wrong(heard.dry_equals(rest, last, delay), free, rest)
+    main = heard.recording.between(rest, last)[:, MAIN]
+    assert not wrong(main, heard.dry_equals(rest, last, delay), free, rest)
 
 
 def judge_stem(heard: Heard, died: int, last: int, loop: np.ndarray, start: int) -> None:
@@ -289,5 +292,6 @@ def judge_stem(heard: Heard, died: int, last: int, loop: np.ndarray, start: int)
     log.info("audio died: stems in place after %.0f ms", (taken + again - died) / RATE * 1e3)
     rest = taken + again
     free = heard.free[heard.index(rest) : heard.index(last)]
-    assert not wrong(heard.stem_equals(loop, start, rest, last), free, rest)
+    cue = heard.recording.between(rest, last)[:, CUE]
+    assert not wrong(cue, heard.stem_equals(loop, start, rest, last), free, rest)
     assert np.abs(heard.recording.between(rest, last)[:, ANSWERS]).max() > 0.01
