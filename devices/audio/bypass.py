@@ -228,10 +228,11 @@ class JackBypass:
         return [p.name for p in ports if AUDIO_CLIENT.fullmatch(p.name.partition(":")[0])]
 
     def _note_links(self) -> None:
-        """Remember who is connected to the audio process, unless it is a new one."""
-        if self._successor:
-            return
+        """Remember who is connected to the audio process; while it is a new one, only who came."""
         links = {port.rpartition(":")[2]: self._peers(port) for port in self._ports_of_audio()}
+        if self._successor:
+            old = self._links
+            links = {p: old.get(p, frozenset()) | links.get(p, frozenset()) for p in old | links}
         if links:
             self._links = links
 
