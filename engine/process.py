@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
@@ -34,10 +35,17 @@ def enter(folder: str, name: str, nice: int = 0) -> tuple[Shared, Stop]:
     """Attach, log under a name, die with the parent, and lower the priority by `nice`."""
     logging.basicConfig(format=f"segue {name}: %(message)s", level=logging.INFO, force=True)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    tell_where_on_request()
     if nice:
         with contextlib.suppress(OSError):
             os.nice(nice)
     return Shared.open(Path(folder)), Stop()
+
+
+def tell_where_on_request() -> None:
+    """SIGUSR1 has every thread's place written to standard error: the supervisor asks that of one
+    that hangs, before it kills it."""
+    faulthandler.register(signal.SIGUSR1)
 
 
 def one_thread(set_threads: Callable[[int], None] | None = None) -> None:

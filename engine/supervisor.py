@@ -40,6 +40,8 @@ STOP_S = 2.0
 HEAD_START_S = 2.0  # at most, for the audio process: sound first, all others join
 FADE_OUT_S = 0.5  # at most, for the audio process to fade out when it is told to stop
 FADE_STILL_S = 0.02  # no block for so long: it plays no more
+HUNG = "hung"
+TELL_S = 0.05  # for one that hangs to write where it does
 FINISHED = 5  # exit code of the demo's performers: the piece is over
 HOPELESS = 4  # exit code of a child that would fail again (a bad checkpoint): it said why
 log = logging.getLogger("segue.supervisor")
@@ -211,7 +213,7 @@ class Supervisor:
             else:
                 self._lost(child, now, f"ended with {code}")
         elif process is not None and self._hung(child, now):
-            self._lost(child, now, "hung")
+            self._lost(child, now, HUNG)
         elif child.life is Life.BACKOFF and now >= child.retry_at:
             self._start(child, now)
         elif child.life is Life.RUNNING and now - child.started > HEALTHY_S:
@@ -229,6 +231,9 @@ class Supervisor:
 
     def _lost(self, child: Child, now: float, how: str) -> None:
         log.warning("%s %s; starting it again", child.part.name, how)
+        if how == HUNG and child.process is not None:
+            child.process.send_signal(signal.SIGUSR1)  # where? (engine/process.py)
+            time.sleep(TELL_S)
         if child.part.name == "audio" and self.bypass is not None:
             self.bypass.audio_lost()
         self._kill(child)

@@ -25,6 +25,7 @@ from devices.audio.interface import Found, NoDeviceError, choose, name_client
 from devices.audio.jack_clock import JackClock
 from engine.layout import ReportKind
 from engine.performance import START_FADE_FRAMES, ChannelMap, LivePerformance
+from engine.process import tell_where_on_request
 from engine.sampler import MAX_FRAMES
 from engine.shm import (
     CLOCK,
@@ -411,6 +412,7 @@ def _forget_sounddevice() -> None:
 
 def main() -> int:
     logging.basicConfig(format="segue audio: %(message)s", level=logging.INFO)
+    tell_where_on_request()
     return AudioProcess(Path(sys.argv[1])).run()
 
 

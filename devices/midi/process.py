@@ -42,6 +42,7 @@ from devices.midi.safe import SafeMap, SafePath
 from devices.midi.surface_port import GOODBYE, GOODBYE_AGAIN_S, SurfacePort
 from engine.layout import PRESS, SafeKind
 from engine.patch import Patch
+from engine.process import tell_where_on_request
 from engine.shm import Shared
 from engine.surface import PressKind
 
@@ -323,6 +324,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         log.error("found %s, expected the shared folder of a performance", arguments or "nothing")
         return 2
+    tell_where_on_request()
     return run(Path(arguments[0]))
 
 
