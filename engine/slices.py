@@ -13,10 +13,10 @@ from typing import Any
 from engine.timeline import BPM_MAX, BPM_MIN
 
 STEP_BEATS = 0.5
-FADE_S = 0.010
-REACH_S = 0.006
+FADE_S = 0.015
+REACH_S = 0.008
 MARGIN_S = 0.002  # before what strikes: what comes early on the beat stays whole
-ALIKE = 0.5
+ALIKE = 0.2
 FRAMES_MAX = 2048  # of a fade or a reach (engine/kernel.h)
 BEAT_MAX = 1e9
 LINES_MAX = 8  # a block; of more, the last

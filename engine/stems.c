@@ -130,8 +130,8 @@ static double dot(const float *a, const float *b, int n) {
   return ((double)s[0] + s[1]) + ((double)s[2] + s[3]) + (((double)s[4] + s[5]) + ((double)s[6] + s[7]));
 }
 
-static double alike(const float *a, const float *b, int n, double power) {
-  double other = dot(b, b, n);
+/* Correlation of two signals of n frames, given their powers. */
+static double alike(const float *a, const float *b, int n, double power, double other) {
   return other > 0 && power > 0 ? dot(a, b, n) / sqrt(power * other) : 0;
 }
 
@@ -141,7 +141,9 @@ static void join(seg_stem *m, const float *x, const seg_slicing *c, int64_t f, i
                  int64_t due) {
   float old[FADE_MAX], new[FADE_MAX + 2 * REACH_MAX];
   float few[FADE_MAX / COARSE], many[(FADE_MAX + 2 * REACH_MAX) / COARSE];
+  double sums[(FADE_MAX + 2 * REACH_MAX) / COARSE + 1]; /* of squares before each of `many` */
   int n = c->fade, reach = c->reach, wide = n + 2 * reach;
+  sums[0] = 0;
   int64_t shift = slice - due;
   mono(m, x, f + m->shift, n, old);
   mono(m, x, f + shift - reach, wide, new);
@@ -152,22 +154,24 @@ static void join(seg_stem *m, const float *x, const seg_slicing *c, int64_t f, i
   for (int i = 0; i < wide / COARSE; i++) {
     const float *p = new + COARSE * i;
     many[i] = p[0] + p[1] + p[2] + p[3];
+    sums[i + 1] = sums[i] + (double)many[i] * many[i];
   }
   double power = dot(few, few, n / COARSE), best = 0;
   int at = reach;
   for (int i = 0; COARSE * i <= 2 * reach; i++) {
-    double r = alike(few, many + i, n / COARSE, power);
+    double other = sums[i + n / COARSE] - sums[i];
+    double r = alike(few, many + i, n / COARSE, power, other);
     if (r > best) best = r, at = COARSE * i;
   }
   power = dot(old, old, n);
   if (best < c->alike) {
     at = reach;
-    best = alike(old, new + at, n, power);
+    best = alike(old, new + at, n, power, dot(new + at, new + at, n));
   } else {
     int from = at < COARSE ? 0 : at - COARSE + 1, to = at + COARSE - 1;
     best = 0;
     for (int lag = from; lag <= to && lag <= 2 * reach; lag++) {
-      double r = alike(old, new + lag, n, power);
+      double r = alike(old, new + lag, n, power, dot(new + lag, new + lag, n));
       if (r > best) best = r, at = lag;
     }
   }

@@ -15,7 +15,10 @@ from engine.bench.jackd import JackError
 from engine.bench.measures import MeasureError
 from engine.bench.native import NativeError
 
-MEASURES = ("stem_onset",)  # modules, in the order they run
+MEASURES = (
+    "stem_onset",
+    "seam",
+)  # modules, in the order they run
 
 
 def bench_performance(names: Sequence[str] = MEASURES) -> dict[str, Any]:

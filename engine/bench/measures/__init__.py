@@ -1,6 +1,7 @@
 """Measurements of `segue bench performance`: modules with `measure() -> dict[str, Any]`.
 
 stem_onset   where the onsets of an audio stem fall while the tempo moves
+seam         what is to be heard where its slices are joined
 
 Each is named in engine/bench/performance.py and may be run alone: `segue bench performance --only
 NAME`. Not real-time safe.

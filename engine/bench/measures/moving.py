@@ -33,12 +33,14 @@ LEAD_BEATS = 4.0  # before the stem enters
 @dataclass
 class Moved:
     """audio float32 (2, frames) from frame 0; lines: (frame from which it held, Timeline); start:
-    the stem's first frame; beat: of the timeline there."""
+    the stem's first frame; beat: of the timeline there; joins: (frame, shift before, shift after)
+    of each crossfade, a shift being source frame minus frame."""
 
     audio: np.ndarray
     lines: list[tuple[int, Timeline]]
     start: int
     beat: float
+    joins: list[tuple[int, int, int]]
 
     def frame_of(self, beat: float) -> float:
         """The frame (fractional) at which the moving timeline passed a beat of the performance."""
@@ -69,19 +71,28 @@ def perform(stem: np.ndarray, seconds: float, swing: float = SWING) -> Moved:
     conductor.let_in = conductor.scripted = True
     lines: list[tuple[int, Timeline]] = []
     out = np.zeros((2, round(seconds * RATE)), np.float32)
+    joins: list[tuple[int, int, int]] = []
     start, beat = -1, 0.0
     for t in range(0, out.shape[1] - BLOCK + 1, BLOCK):
         if t % TICK_FRAMES == 0:
             _tick(conductor, shared, stem, t, swing)
         engine.hear(None, BLOCK)
         out[:, t : t + BLOCK] = engine.forward(t).out.T
+        _note_joins(engine.state["stems"][0], joins)
         for line in conductor.lines():
             lines.append((t, line))
         playing = conductor.book.playing("stem")
         if start < 0 and playing is not None:
             start = playing.start_frame
             beat = float(round(lines[-1][1].beat_at(start)))
-    return Moved(out, lines, start, beat)
+    return Moved(out, lines, start, beat, joins)
+
+
+def _note_joins(stems: np.ndarray, joins: list[tuple[int, int, int]]) -> None:
+    for stem in stems[(stems["state"] == 2) & (stems["slice"] > 0)]:
+        join = (int(stem["join"]), int(stem["before"]), int(stem["shift"]))
+        if join[0] > 0 and (not joins or join[0] > joins[-1][0]):
+            joins.append(join)
 
 
 def _tick(conductor: Conductor, shared: Shared, stem: np.ndarray, t: int, swing: float) -> None:
