@@ -11,6 +11,7 @@ import heapq
 
 import numpy as np
 
+from engine.admitted import AdmissionLog, AdmittedKind
 from engine.kernel import lib
 from engine.layout import ALL_VOICES, MAX_VOICES, NoteKind
 from engine.ring import Ring
@@ -29,8 +30,15 @@ class NoteIntake:
     """One producer's notes. `held` maps (voice, key) to velocity: what this producer sounds.
     place: its INTAKE record in the state (engine/state.py), from which a successor goes on."""
 
-    def __init__(self, ring: Ring, place: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        ring: Ring,
+        place: np.ndarray | None = None,
+        log: AdmissionLog | None = None,
+        which: int = 0,
+    ) -> None:
         self.ring = ring
+        self._log, self._which = log, which
         self._place = np.zeros((), INTAKE) if place is None else place
         self.held: dict[tuple[int, int], int] = {}
         self.epoch = ring.epoch
@@ -48,10 +56,17 @@ class NoteIntake:
         read = int(self._place["read"])
         self.epoch, self.held = int(self._place["epoch"]), held
         first, records = self.ring.taken()
+        places = np.arange(first, first + len(records))
+        mine = ((places >= read) | (records["frame"] >= t)) & (records["epoch"] == self.epoch)
+        self.take_again(records[mine], t)
+
+    def take_again(self, records: np.ndarray, t: int) -> None:
+        """Notes that the predecessor took and had not sounded before frame t."""
+        if self._log is not None:
+            self._log.note(AdmittedKind.NOTES_AGAIN, self._which, t, records)
         due: list[Due] = []
-        for i, record in enumerate(records.tolist(), first):
-            if (i >= read or record[0] >= t) and record[3] == self.epoch:
-                self._put(record, due)
+        for record in records.tolist():
+            self._put(record, due)
 
     def release(self) -> list[Due]:
         """Offs for everything held; what waits is dropped."""
@@ -62,26 +77,26 @@ class NoteIntake:
 
     def take(self, until: int, due: list[Due]) -> None:
         """Append events with frame < until, in order."""
-        self._renew(due)
-        if lib.seg_ring_count(self._header):
-            for n in self.ring.pop(NOTES_A_BLOCK).tolist():
-                self._admit(n, due)
+        records = self.ring.pop(NOTES_A_BLOCK) if lib.seg_ring_count(self._header) else None
+        self._renew(self._header.epoch, until, due)  # read once: the log can tell what it was
+        if records is not None:
+            if self._log is not None:
+                self._log.note(AdmittedKind.NOTES, self._which, until, records)
+            for n in records.tolist():
+                if n[3] == self.epoch:
+                    self._put(n, due)
             self.mark()
         while self._pending and self._pending[0][0] < until:
             self._book(heapq.heappop(self._pending), due)
 
-    def _renew(self, due: list[Due]) -> None:
+    def _renew(self, epoch: int, t: int, due: list[Due]) -> None:
         """A new producer has taken over: what the old one left is released."""
-        epoch = self._header.epoch
         if epoch != self.epoch:
+            if self._log is not None:
+                self._log.epoch(self._which, t, epoch)
             self.epoch = epoch
             due.extend(self.release())
             self.mark()
-
-    def _admit(self, n: tuple, due: list[Due]) -> None:
-        self._renew(due)
-        if n[3] == self.epoch:
-            self._put(n, due)
 
     def _put(self, n: tuple, due: list[Due]) -> None:
         frame, _, value, _, voice, kind, _, key, velocity, _ = n

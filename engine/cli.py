@@ -129,10 +129,10 @@ def _play_demo(patch: Any, folder: Path, output: str, keys: bool) -> Any:
     from devices.audio.bypass import JackBypass
     from devices.keyboard import ComputerKeys, playing
     from engine.ledger import figures, recent
+    from engine.recording import forget_session
     from engine.supervisor import Supervisor
 
-    for old in [*folder.glob("take-*"), folder / "log.jsonl"]:
-        old.unlink(missing_ok=True)
+    forget_session(folder)
     print(f"Playing the demo through {output}; about two minutes. Ctrl-C ends it.", file=sys.stderr)
     with_keys = keys and sys.stdin.isatty()
     if with_keys:
@@ -205,6 +205,12 @@ def render(args: argparse.Namespace) -> int:
     facts = {"out": args.out, "frames": len(rendered.main), "peak": peak}
     _say_json(facts) if args.json else print(f"\n{args.out}: {len(rendered.main)} frames")
     return DONE
+
+
+def replay(args: argparse.Namespace) -> int:
+    from engine.cli_replay import replay as run_replay
+
+    return run_replay(args)
 
 
 def devices(args: argparse.Namespace) -> int:
@@ -335,6 +341,14 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--out", type=Path, required=True, help="a WAV of the main bus")
     c.add_argument("--tail", type=float, default=2.0, help="seconds after the input's end")
     add_commands(add)
+    c = add("replay", replay, "render a recorded performance again")
+    c.add_argument("session", type=Path, help="a session folder, or one of its takes")
+    c.add_argument("--check", action="store_true", help="is main what was recorded, bit for bit?")
+    c.add_argument("--out", type=Path, help="a WAV of the main bus, rendered again")
+    c.add_argument("--export", type=Path, help="folder for aligned tracks, stems and MIDI")
+    c.add_argument("--mute", action="append", default=[], metavar="SOURCE")
+    c.add_argument("--level", action="append", default=[], metavar="SOURCE=DB")
+    c.add_argument("--soundfont", type=Path, help="where the session's own is not here")
     add("devices", devices, "what audio and MIDI devices there are")
     add("doctor", doctor, "is this machine fit for a stage?")
     c = add("status", status, "how a running performance is")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.admitted import AdmittedKind
 from engine.kernel import lib
 from engine.layout import MAX_STEMS, REPORT, CommandKind, LevelKind, ReportKind, SafeKind
 from engine.mixer import is_generated
@@ -78,11 +79,15 @@ class Control:
         due: list[Due] = []
         if lib.seg_ring_count(self._safe.pointer):
             self.steered = True
-            for kind, value in self._safe.pop(16).tolist():
+            asked = self._safe.pop(16)
+            self._p.log.note(AdmittedKind.SAFE, 0, t, asked)
+            for kind, value in asked.tolist():
                 self.safe(kind, value, t, due)
         if lib.seg_ring_count(self._commands.pointer):
             self.steered = True
-            for command in self._commands.pop(COMMANDS_A_BLOCK).tolist():
+            commands = self._commands.pop(COMMANDS_A_BLOCK)
+            self._p.log.note(AdmittedKind.COMMAND, 0, t, commands)
+            for command in commands.tolist():
                 self._obey(command, t, n, due)
         if self._waiting:
             for command in [c for c in self._waiting if c[0] < t + n]:

@@ -25,6 +25,8 @@ from engine.mixer import linear
 from engine.offline import Offline, Rendered
 from engine.patch import Patch
 from engine.picture import draw
+from engine.recording import forget_session
+from engine.session import SessionError, read_session
 from engine.sound_check import audible_share, check
 from engine.soundfont import find_soundfont
 
@@ -51,8 +53,9 @@ def render_demo(patch: Patch, folder: Path, progress: Callable[[float], None]) -
     if soundfont is None:
         raise DemoError("no SoundFont found: install timgm6mb-soundfont, or name one in the patch")
     folder.mkdir(parents=True, exist_ok=True)
+    forget_session(folder)
     beats = demo_score.BEATS + demo_score.TAIL_BEATS
-    offline = Offline(patch, soundfont, performing=True)
+    offline = Offline(patch, soundfont, performing=True, session=folder)
     try:
         rendered = offline.run(LEAD_IN_S + beats * 60.0 / patch.clock.bpm, progress)
     finally:
@@ -108,21 +111,21 @@ def _clicks(main: np.ndarray, played: list[np.ndarray], patch: Patch, rate: int)
 def live_result(patch: Patch, session: Path, costs: dict[str, dict[str, float]]) -> DemoResult:
     """After a live performance: its recording, cut to the piece, and its picture. costs: of its
     ledger, read before the shared folder went."""
-    take = sorted(session.glob("take-*.wav"))
-    log = session / "log.jsonl"
-    if not take or not log.exists():
-        raise DemoError(f"{session}: no recording; nothing was played")
-    audio, rate = soundfile.read(take[0], dtype="float32")
-    facts = json.loads(take[0].with_suffix(".json").read_text())
+    try:
+        recorded = read_session(session)
+    except SessionError as error:
+        raise DemoError(f"nothing was recorded: {error}") from None
+    log, rate, first = session / "log.jsonl", round(recorded.rate), recorded.first_frame
+    main = recorded.tracks["bus.main"].astype(np.float32)
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    first = int(facts["first_frame"])
     started = [e["frame"] for e in events if e["event"] == "begin"] or [first]
     notes = [e["frame"] for e in events if e["event"] == "note_on"] or started
     begin = max(first, notes[0])
-    main = audio[begin - first :, :2]
+    main = main[begin - first :]
     wav, png = session / "segue-demo.wav", session / "segue-demo.png"
     soundfile.write(wav, main, rate, subtype="PCM_24")
-    levels = {f"input.{n}": audio[begin - first :, 2 + i] for i, n in enumerate(patch.inputs)}
+    names = [f"input.{n}" for n in patch.inputs]
+    levels = {n: recorded.tracks[n][begin - first :, 0].astype(np.float32) for n in names}
     levels["main"] = main
     chronicle = Chronicle(patch, events, levels, rate, begin, len(main), notes[0])
     sound = check(main.T, rate)

@@ -10,6 +10,7 @@
 
 #define SEG_RING_DATA 192
 #define BLOCK 128
+#define SEG_BLOCK 1 /* engine/admitted.py: AdmittedKind.BLOCK */
 
 static uint64_t load_acquire(const uint64_t *p) {
   return atomic_load_explicit((const _Atomic uint64_t *)p, memory_order_acquire);
@@ -84,6 +85,9 @@ uint32_t seg_ring_pop(seg_ring *r, void *records, uint32_t count) {
 }
 
 void seg_ring_clear(seg_ring *r) { store_release(&r->read, load_acquire(&r->write)); }
+
+/* For a consumer that has looked at `count` records in place and is done with them. */
+void seg_ring_skip(seg_ring *r, uint32_t count) { store_release(&r->read, r->read + count); }
 
 /* ---- audio through rings: records of {frame, count, epoch, float data[channels][BLOCK]} ---- */
 
@@ -330,6 +334,19 @@ void seg_split(const float *stereo, int n, float *left, float *right) {
   }
 }
 
+/* ---- for the recorder ---- */
+
+void seg_admit(seg_desk *d, int kind, int which, int64_t t, uint32_t n, const void *records,
+               uint32_t size, uint32_t count) {
+  if (!d->admitted || size > sizeof(((seg_admitted *)0)->data)) return;
+  for (uint32_t i = 0; i < count; i++) {
+    seg_admitted a = {t, n, d->admitted_count++, (uint8_t)kind, (uint8_t)which, (uint16_t)size, 0,
+                      {0}};
+    if (size) memcpy(a.data, (const char *)records + (uint64_t)i * size, size);
+    seg_ring_push(d->admitted, &a, 1);
+  }
+}
+
 /* ---- the desk ---- */
 
 static float *source_row(const seg_desk *d, int source) {
@@ -351,6 +368,13 @@ int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, i
       seg_gather(in, channels, p->channel, n, p->trim, row);
     else
       memset(row, 0, sizeof(float) * (size_t)n);
+    if (d->raw) {
+      float *raw = d->raw + i * d->stride;
+      if (!p->ring && p->channel >= 0 && in)
+        seg_gather(in, channels, p->channel, n, 1, raw);
+      else
+        memcpy(raw, row, sizeof(float) * (size_t)n);
+    }
     wrong += p->missing + seg_guard(row, d->stride, 1, n, d->bad + 2 * i);
     if (p->strip) seg_strip_run(p->strip, row, t, n);
   }
@@ -377,7 +401,12 @@ static void duck(seg_desk *d, int n) {
 int64_t seg_desk_mix(seg_desk *d, int64_t t, int n) {
   for (int i = 0; i < d->texture_count; i++) {
     seg_texture *p = &d->textures[i];
-    seg_stream_read(p->ring, p->stream, 2, source_row(d, p->source), d->stride, t, n);
+    float *rows = source_row(d, p->source);
+    seg_stream_read(p->ring, p->stream, 2, rows, d->stride, t, n);
+    if (d->raw)
+      for (int side = 0; side < 2; side++)
+        memcpy(d->raw + (d->input_count + 2 * i + side) * d->stride, rows + side * d->stride,
+               sizeof(float) * (size_t)n);
   }
   d->started = d->ended = 0;
   if (d->role_count) {
@@ -440,5 +469,6 @@ int64_t seg_desk_out(seg_desk *d, float *out, int channels, int64_t t, int n) {
   seg_peaks(d->buses, d->stride, 2 * d->bus_count, n, decay, d->bus_peaks);
   for (int i = 0; i < d->tap_count; i++)
     seg_tap(d->taps[i].ring, d->taps[i].rows, d->taps[i].channels, t, n);
+  seg_admit(d, SEG_BLOCK, 0, t, (uint32_t)n, 0, 0, 1);
   return bad;
 }

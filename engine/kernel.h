@@ -302,7 +302,27 @@ typedef struct {
   float peak_decay;
   double threshold;
   double release;
+  float *raw;         /* recorded: rows of inputs, then pairs of textures, as they came; or NULL */
+  seg_ring *admitted; /* recorded: what each block took; or NULL */
+  uint32_t admitted_count;
+  uint32_t admitted_pad;
 } seg_desk;
+
+/* What a block took from its rings, for the recorder (engine/admitted.py names the kinds). Records
+ * that find no room are lost; `seq` then jumps. */
+typedef struct {
+  int64_t t;
+  uint32_t n;
+  uint32_t seq;
+  uint8_t kind;
+  uint8_t which;
+  uint16_t size; /* bytes of data used */
+  uint32_t pad;
+  uint8_t data[96];
+} seg_admitted;
+
+void seg_admit(seg_desk *desk, int kind, int which, int64_t t, uint32_t n, const void *records,
+               uint32_t size, uint32_t count);
 
 int64_t seg_desk_inputs(seg_desk *desk, const float *in, int channels, int64_t t, int n);
 int64_t seg_desk_mix(seg_desk *desk, int64_t t, int n);
@@ -315,6 +335,7 @@ uint32_t seg_ring_push(seg_ring *ring, const void *records, uint32_t count);
 uint32_t seg_ring_pop(seg_ring *ring, void *records, uint32_t count);
 uint32_t seg_ring_count(const seg_ring *ring);
 void seg_ring_clear(seg_ring *ring);
+void seg_ring_skip(seg_ring *ring, uint32_t count);
 
 void seg_delay_run(seg_delay *delay, float *left, float *right, int n);
 void seg_reverb_run(seg_reverb *reverb, float *left, float *right, int n);

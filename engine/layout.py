@@ -174,3 +174,20 @@ def audio_dtype(channels: int) -> np.dtype:
             ("data", "<f4", (channels, BLOCK_FRAMES)),
         ],
     )
+
+
+ADMITTED_BYTES = 96  # of the largest record: COMMAND
+# What a block took in, for the recorder; mirrors seg_admitted (engine/kernel.h), kinds and meaning
+# in engine/admitted.py.
+ADMITTED = np.dtype(
+    [
+        ("t", "<i8"),
+        ("n", "<u4"),
+        ("seq", "<u4"),
+        ("kind", "u1"),
+        ("which", "u1"),
+        ("size", "<u2"),
+        ("pad", "<u4"),
+        ("data", "u1", (ADMITTED_BYTES,)),
+    ],
+)

@@ -21,6 +21,7 @@ from engine.performance import LivePerformance, plain_map
 from engine.performer import Performers, first_beat
 from engine.player_host import NoteHost, TextureHost, load_player
 from engine.pool import EventKind, Pool
+from engine.recording import Recording, new_take
 from engine.shm import STAGES, SWITCH, Shared
 from engine.stem import StemState
 
@@ -50,7 +51,8 @@ class Rendered:
 
 
 class Offline:
-    """performing: the demo's performers play. inputs: float32 (frames, device channels)."""
+    """performing: the demo's performers play. inputs: float32 (frames, device channels). session:
+    the folder to record into."""
 
     def __init__(
         self,
@@ -58,10 +60,14 @@ class Offline:
         soundfont: Path | None,
         inputs: np.ndarray | None = None,
         performing: bool = False,
+        session: Path | None = None,
     ) -> None:
         self.patch = patch
         self.rate, self.block = patch.audio.rate, patch.audio.block
-        self.shared = Shared.private(patch)
+        self.shared = Shared.private(patch, None if session is None else str(session))
+        self._recording: Recording | None = None
+        if session is not None:
+            self._recording = Recording(self.shared, new_take(session), self.rate)
         self.engine = LivePerformance(patch, self.shared, plain_map(patch), self.rate, soundfont)
         self.conductor = Conductor(patch, self.shared.slots, self.shared.slot_frames)
         self.inputs = inputs
@@ -90,6 +96,8 @@ class Offline:
     def close(self) -> None:
         if self._pool is not None:
             self._pool.close()
+        if self._recording is not None:
+            self._recording.close()
 
     def run(self, seconds: float, progress: Callable[[float], None] | None = None) -> Rendered:
         """Render. progress gets 0..1."""
@@ -167,9 +175,10 @@ class Offline:
             else:
                 host.turn()
         self._make_stems(now)
-        for ring in ("tap.listener", "tap.recorder"):
-            if shared.has_ring(ring):
-                shared.ring(ring).clear()
+        if shared.has_ring("tap.listener"):
+            shared.ring("tap.listener").clear()
+        if self._recording is not None:
+            self._recording.turn()
         self.events.extend(conductor.news)
         conductor.news.clear()
 

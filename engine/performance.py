@@ -11,14 +11,16 @@ Real-time safe after __init__: no lock, no file, no log, no allocation that last
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.admission import NoteIntake, by_voice
+from engine.admitted import AdmissionLog
 from engine.control import Control
 from engine.cv_out import CvOutputs
 from engine.effects import SharedEffects
@@ -115,8 +117,10 @@ class LivePerformance:
         ]
         names = list(patch.players)
         producers = [f"answers.{p}" for p in names if not patch.players[p].to]
+        admitted = shared.ring("admitted") if shared.has_ring("admitted") else None
+        self.log = AdmissionLog(self.mixer.desk, admitted)
         self.intakes = [
-            NoteIntake(shared.ring(r), self.state[0]["intakes"][i])
+            NoteIntake(shared.ring(r), self.state[0]["intakes"][i], self.log, i)
             for i, r in enumerate(("midi_notes", *producers))
         ]
         self.control = Control(self)
@@ -134,11 +138,27 @@ class LivePerformance:
         self._output: Any = self._own_output
         self._lent: Any = (None, None)
         self._n = 0
+        self._begin_life(soundfont, resumed)
         if resumed is not None:
             self._strike_again()
         else:
             for intake in self.intakes:
                 intake.mark()
+
+    def _begin_life(self, soundfont: Path | None, resumed: np.ndarray | None) -> None:
+        """Tell the recorder what this audio process began from."""
+        if resumed is None:
+            epochs = [intake.epoch for intake in self.intakes]
+        else:
+            epochs = resumed[0]["intakes"]["epoch"][: len(self.intakes)].tolist()
+        facts = {
+            "pid": os.getpid(),
+            "rate": self.rate,
+            "channels": asdict(self.channels),
+            "soundfont": None if soundfont is None else str(soundfont),
+            "epochs": epochs,
+        }
+        self.log.life(facts, resumed)
 
     def _lay_desk(self) -> Any:
         """Tell the kernel what sounds and what leaves."""
@@ -311,6 +331,7 @@ class LivePerformance:
 
     def fade_to(self, t: int, gain: float, frames: int = START_FADE_FRAMES) -> None:
         """Everything that leaves, to a linear gain."""
+        self.log.fade(t, gain, frames)
         self.set_ramp("fade", t, gain, frames)
 
     def set_strip(self, source: int, setting: int, value: float, t: int) -> None:
@@ -319,6 +340,12 @@ class LivePerformance:
             values = self.state[0]["strip_settings"][source]
             values[setting] = value
             set_strip(self.state[0]["strips"][source], strip_of(values), self.rate, t)
+
+    def leave(self, t: int) -> None:
+        """On the way out: fade, gates down and never up again."""
+        self.log.leave(t)
+        self.set_ramp("fade", t, 0.0, START_FADE_FRAMES)
+        self.cv.gates_down(t)
 
     def set_ramp(self, name: str, t: int, gain: float, frames: int) -> None:
         """From wherever a ramp stands at t."""

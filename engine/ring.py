@@ -116,6 +116,18 @@ class Ring:
             return records[:taken]
         return records
 
+    def peek(self, limit: int = 256) -> tuple[int, np.ndarray]:
+        """For a consumer whose successor must lose nothing: up to `limit` records, oldest first,
+        which stay until skip() says they are dealt with, and the index of the first (records
+        pushed before it, since the ring was made)."""
+        read = int(self.pointer.read)
+        slots = np.frombuffer(self._memory, self.dtype, self.capacity, HEADER_BYTES)
+        return read, slots[np.arange(read, read + min(limit, len(self))) % self.capacity]
+
+    def skip(self, count: int) -> None:
+        """Let go of the oldest `count` records, at most what peek() showed."""
+        lib.seg_ring_skip(self.pointer, count)
+
     def taken(self) -> tuple[int, np.ndarray]:
         """For a consumer that takes over: records popped already and not yet overwritten, oldest
         first, and the index of the first of them."""

@@ -22,8 +22,9 @@ class Part:
     load_s: float = 20.0
 
 
-def roster(patch: Patch, performing: bool) -> list[Part]:
-    """In the order of starting; stopped in reverse. performing: the demo's players perform."""
+def roster(patch: Patch, performing: bool, recording: bool) -> list[Part]:
+    """In the order of starting. performing: the demo's players perform. recording: there is a
+    session folder."""
     parts = [
         Part("audio", "devices.audio.process", silent_s=1.5),
         Part("conductor", "engine.conductor_process"),
@@ -35,7 +36,7 @@ def roster(patch: Patch, performing: bool) -> list[Part]:
         parts.append(Part(f"player.{name}", "engine.player_host", (name,), silent_s=5.0, load_s=60))
     if patch.roles:
         parts.append(Part("pool", "engine.pool_host", silent_s=5.0))
-    if "main" in patch.outputs:
+    if recording:
         parts.append(Part("recorder", "engine.recorder", silent_s=10.0))
     if performing and any(i.stream for i in patch.inputs.values()):
         parts.append(Part("performer", "engine.performer", silent_s=10.0))

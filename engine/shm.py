@@ -34,6 +34,7 @@ from engine.ring import Ring
 from engine.song import slowest_bar_s
 from engine.state import MAX_SOURCES, STATE, TIMELINE
 from engine.timeline import Timeline
+from engine.tracks import tap_dtype
 
 
 class AudioPhase(IntEnum):
@@ -137,7 +138,7 @@ class Clock:
     phase: AudioPhase
 
 
-def ring_table(patch: Patch) -> dict[str, tuple[np.dtype, int, str]]:
+def ring_table(patch: Patch, recording: bool) -> dict[str, tuple[np.dtype, int, str]]:
     """Every ring: record type, capacity, consumer (whose bell is rung)."""
     rings: dict[str, tuple[np.dtype, int, str]] = {
         "midi_notes": (layout.NOTE, 1024, "audio"),
@@ -151,8 +152,9 @@ def ring_table(patch: Patch) -> dict[str, tuple[np.dtype, int, str]]:
     listened = list(patch.clock.listen) or list(patch.inputs)
     if listened:
         rings["tap.listener"] = (layout.audio_dtype(len(listened)), 1024, "listener")
-    if "main" in patch.outputs:
-        rings["tap.recorder"] = (layout.audio_dtype(2 + len(patch.inputs)), 4096, "recorder")
+    if recording:
+        rings["tap.recorder"] = (tap_dtype(patch), 4096, "recorder")
+        rings["admitted"] = (layout.ADMITTED, 16384, "recorder")
     for name, source in patch.inputs.items():
         if source.stream:
             rings[f"stream.{name}"] = (layout.audio_dtype(1), 1024, "audio")
@@ -229,7 +231,7 @@ class Shared:
         self.slots = int(meta["slots"])
         self.slot_frames = int(meta["slot_frames"])
         self._rings: dict[str, Ring] = {}
-        self._table = ring_table(patch)
+        self._table = ring_table(patch, meta.get("session") is not None)
         self.sections = {
             name: Section(_map(self._file(name), 64 + 2 * dtype.itemsize, create), dtype)
             for name, dtype in SECTIONS.items()
@@ -290,10 +292,11 @@ class Shared:
         return cls(folder, patch, json.loads((folder / "meta.json").read_text()), create=False)
 
     @classmethod
-    def private(cls, patch: Patch) -> Shared:
+    def private(cls, patch: Patch, session: str | None = None) -> Shared:
         """For the offline context: the same in this process's own memory."""
         slots = 8 + 3 * sum(r.ahead + 2 for r in patch.roles.values())
-        meta = {"slots": slots, "slot_frames": stem_slot_frames(patch), "bells": {}}
+        frames = stem_slot_frames(patch)
+        meta = {"slots": slots, "slot_frames": frames, "bells": {}, "session": session}
         return cls(None, patch, meta, create=True)
 
     def remove(self) -> None:

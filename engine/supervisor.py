@@ -149,7 +149,10 @@ class Supervisor:
             if self.bypass is not None:
                 self.bypass.shared = self.shared
                 self.bypass.tend()
-            self.children = [Child(part) for part in roster(self.patch, self.performing)]
+            self.children = [
+                Child(part)
+                for part in roster(self.patch, self.performing, self.session is not None)
+            ]
             for child in self.children[1:]:
                 child.retry_at = time.monotonic() + HEAD_START_S
             end = None if self.seconds is None else time.monotonic() + self.seconds
@@ -304,9 +307,10 @@ class Supervisor:
     # ---- the end, and systemd
 
     def _end(self) -> None:
-        """Everybody else first; the audio process last, with its fade."""
-        others, audio = self.children[1:], self.children[:1]
-        for group in (others, audio):
+        """Everybody else first, then the audio process with its fade, then who records that."""
+        audio, recorder = self.children[:1], [c for c in self.children if c.part.name == "recorder"]
+        others = [c for c in self.children[1:] if c not in recorder]
+        for group in (others, audio, recorder):
             running = [c for c in group if c.process is not None]
             for child in running:
                 assert child.process is not None

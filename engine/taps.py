@@ -1,5 +1,6 @@
-"""What the other processes hear: inputs to the listener and the players, inputs and main to the
-recorder. Never our own output to a listener. A full ring loses blocks for its consumer only, and is
+"""What the other processes hear: inputs to the listener and the players; to the recorder what came
+in as it came (before trim, strip and guard) and the buses as they left. Never our own output to a
+listener. A full ring loses blocks for its consumer only, and is
 counted there; consumers poll, no bell is rung from here. The kernel writes them (seg_desk_out).
 """
 
@@ -7,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.mixer import Mixer
+from engine.mixer import BUS_ORDER, Mixer
+from engine.sampler import MAX_FRAMES
 from engine.shm import Shared
+from engine.tracks import tracks_of
 
 
 def connect_taps(shared: Shared, mixer: Mixer) -> None:
@@ -25,9 +28,14 @@ def connect_taps(shared: Shared, mixer: Mixer) -> None:
     for name, player in patch.players.items():
         if player.to:
             plans.append((f"tap.{name}", [heard(player.listens)]))
-    if "main" in patch.outputs:
-        inputs = [heard(n) for n in patch.inputs]
-        plans.append(("tap.recorder", [mixer.bus(0, 0), mixer.bus(0, 1), *inputs]))
+    if shared.has_ring("tap.recorder"):
+        count = sum(t.channels for t in tracks_of(patch) if not t.name.startswith("bus."))
+        raw = mixer.keep("float[]", max(1, count) * MAX_FRAMES)
+        mixer.desk.raw = raw
+        buses = [BUS_ORDER.index(n) for n in patch.outputs]
+        came = [raw + i * MAX_FRAMES for i in range(count)]
+        left = [mixer.bus(b, side) for b in buses for side in (0, 1)]
+        plans.append(("tap.recorder", [*came, *left]))
     taps = mixer.keep("seg_tap_plan[]", max(1, len(plans)))
     for tap, (ring, rows) in zip(taps, plans, strict=False):
         tap.ring, tap.channels = shared.ring(ring).pointer, len(rows)

@@ -93,7 +93,7 @@ def test_all_who_attach_see_one_and_the_same() -> None:
     assert seen.patch == PATCH
     assert seen.meta == made.meta
     assert seen.names == made.names
-    for name in shm.ring_table(PATCH):
+    for name in shm.ring_table(PATCH, recording=True):
         assert seen.ring(name).capacity == made.ring(name).capacity
     note = np.zeros(1, NOTE)
     note["key"] = 61

@@ -106,8 +106,10 @@ def played_keys(stage: Stage, after: int) -> bool:
     return any(e["slot"] == 0 and e["frame"] > after for e in stage.events("note_on"))
 
 
-def take_count(stage: Stage) -> int:
-    return len(list(stage.session.glob("take-*.wav")))
+def recorded(stage: Stage) -> int:
+    """Bytes of the main bus on disk."""
+    path = stage.session / "take-01" / "tracks" / "bus.main.au"
+    return path.stat().st_size if path.exists() else 0
 
 
 def new_stem(stage: Stage, after: int) -> bool:
@@ -156,8 +158,9 @@ def kill_all_but_audio(stage: Stage) -> dict[str, Killed]:
     kill("player.answer", "engine.player_host", "answer", works=lambda f: answered(stage, f))
     kill("player.mist", "engine.player_host", "mist", works=lambda f: True)
     kill("listener", "engine.listener_host", works=lambda f: True)
-    takes = take_count(stage)
-    kill("recorder", "engine.recorder", works=lambda f: take_count(stage) > takes)
+    soon(lambda: recorded(stage), "a recording")
+    size = recorded(stage)
+    kill("recorder", "engine.recorder", works=lambda f: recorded(stage) > size)
     kill("pool", "engine.pool_host", works=lambda f: new_stem(stage, f))
     soon(stage.worker, "a worker")
     worker = stage.worker()

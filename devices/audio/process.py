@@ -166,7 +166,7 @@ class Callback:
             self.engine.control.report(ReportKind.RESUMED, first, a=int(self._resumed))
             if not self._resumed:
                 self._next = first
-            state[0]["fade"] = (first, first, 0.0, 0.0)
+            self.engine.fade_to(first, 0.0, 0)
         t = device + self._offset
         gap = t - self._next
         if gap > 0:
@@ -180,8 +180,7 @@ class Callback:
         elif self._dry[DRY_COVERING] and t >= self._handing and not self.stopping:
             self._take_over(t, device, frames, gap > 0)
         if self.stopping and state[0]["fade"]["g1"] > 0:
-            self.engine.fade_to(t, 0.0)
-            self.engine.cv.gates_down(t)
+            self.engine.leave(t)
         return t
 
     def _take_over(self, t: int, device: int, frames: int, silent: bool) -> None:

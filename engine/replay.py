@@ -1,0 +1,319 @@
+"""A recorded performance rendered again, through the same forward as it was played.
+
+Each audio process of the session is one LivePerformance here: from nothing or from the snapshot
+that it resumed from; each of its blocks gets the same t and n, the same input, and finds in its
+rings what it found then. Output then is the same, bit for bit, on the same build and CPU family.
+What streams and textures gave is fed as it sounded, so no model runs. Not real-time safe.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.admitted import FADE_TO, AdmittedKind, data_of
+from engine.layout import BLOCK_FRAMES, COMMAND, NOTE, SAFE, CommandKind, audio_dtype
+from engine.mixer import BUS_ORDER
+from engine.patch import Patch, source_names
+from engine.performance import ChannelMap, LivePerformance
+from engine.sampler import MAX_FRAMES
+from engine.session import Life, Session, SessionError
+from engine.shm import Shared
+from engine.tracks import TrackError, read_track
+
+WINDOW = 1 << 16  # frames of input held at a time
+_K = AdmittedKind
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Changes on replay. levels: linear gain by source (engine.patch.source_names); 0 mutes."""
+
+    levels: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One rendered block; out float32 (n, device channels), as it left, and the engine's rows hold
+    until the next one."""
+
+    t: int
+    n: int
+    out: np.ndarray
+    engine: LivePerformance
+
+
+class Tape:
+    """The inputs of any frames, from the tracks: zeros where there are none."""
+
+    def __init__(self, session: Session) -> None:
+        names = [f"input.{n}" for n in session.patch.inputs]
+        textures = [f"texture.{n}" for n, p in session.patch.players.items() if p.to]
+        self._inputs = [session.tracks.get(n) for n in names]
+        self._textures = [session.tracks.get(n) for n in textures]
+        self._first = session.first_frame
+        self._from = self._until = 0
+        self._in = np.zeros((0, len(names)), np.float32)
+        self._tex = np.zeros((0, len(textures), 2), np.float32)
+
+    def at(self, t: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (n, inputs) and textures (n, textures, 2) of frames [t, t+n)."""
+        if not (self._from <= t and t + n <= self._until):
+            self._wind(t, n)
+        a = t - self._from
+        return self._in[a : a + n], self._tex[a : a + n]
+
+    def _wind(self, t: int, n: int) -> None:
+        frames = max(n, WINDOW)
+        self._from, self._until = t, t + frames
+        self._in = np.zeros((frames, max(1, len(self._inputs))), np.float32)
+        self._tex = np.zeros((frames, len(self._textures), 2), np.float32)
+        for i, audio in enumerate(self._inputs):
+            self._copy(audio, self._in[:, i : i + 1])
+        for i, audio in enumerate(self._textures):
+            self._copy(audio, self._tex[:, i])
+
+    def _copy(self, audio: np.ndarray | None, to: np.ndarray) -> None:
+        a = self._from - self._first
+        if audio is None or a < 0:
+            return
+        piece = audio[a : a + len(to)]
+        # by bits, so that nothing in it is changed on the way
+        to.view(np.uint32)[: len(piece)] = piece.view(">u4")
+
+
+class Replay:
+    """blocks() renders everything. soundfont: of this machine, where the session's is elsewhere."""
+
+    def __init__(self, session: Session, soundfont: Path | None = None, edit: Edit | None = None):
+        self.session, self.edit = session, edit or Edit()
+        self.patch = _from_tape(session.patch)
+        self._soundfont = soundfont
+        self._tape = Tape(session)
+        self.source_names = source_names(self.patch)
+        self._textures = [n for n, p in self.patch.players.items() if p.to]
+        self._arena = np.zeros(max(2, session.arena), np.float32)
+        self.problems: list[str] = []
+        self._records = {
+            n: np.zeros(-(-MAX_FRAMES // BLOCK_FRAMES), audio_dtype(2)) for n in self._textures
+        }
+
+    def blocks(self, reports: Callable[[np.ndarray], None] | None = None) -> Iterator[Block]:
+        """Every block of the session in order. reports: gets each one's REPORT records."""
+        for life in self.session.lives:
+            for block in self._life(life):
+                ring = block.engine.shared.ring("reports")
+                if reports is not None and len(ring):
+                    reports(ring.pop(512))
+                ring.clear()
+                yield block
+
+    # ---- one audio process
+
+    def _life(self, life: Life) -> Iterator[Block]:
+        engine = self._engine(life)
+        records = life.records
+        kinds = np.asarray(records["kind"])
+        done = 0
+        for at in np.flatnonzero(kinds == _K.BLOCK).tolist():
+            for i in range(done, at):
+                self._admit(engine, records[i], life.first + i)
+            done = at + 1
+            t, n = int(records[at]["t"]), int(records[at]["n"])
+            if not 0 < n <= MAX_FRAMES:
+                raise SessionError(f"a block of {n} frames at {t}: the session is broken")
+            inputs, textures = self._tape.at(t, n)
+            self._feed(engine.shared, t, n, textures)
+            engine.hear(inputs, n)
+            yield Block(t, n, engine.forward(t).out, engine)
+
+    def _engine(self, life: Life) -> LivePerformance:
+        """As the audio process of then began, but for the rings: empty, with its epochs."""
+        shared = Shared.private(self.patch)
+        shared.arena = self._arena
+        facts = life.facts
+        soundfont = self._find_soundfont(facts.get("soundfont"))
+        try:
+            for name, epoch in zip(_note_rings(self.patch), facts["epochs"], strict=True):
+                shared.ring(name).pointer.epoch = int(epoch)
+            c = facts["channels"]
+            channels = ChannelMap(
+                inputs={n: i for i, n in enumerate(self.patch.inputs)},
+                outputs={n: tuple(map(int, v)) for n, v in c["outputs"].items()},
+                cv={n: int(v) for n, v in c["cv"].items()},
+                channels_in=max(1, len(self.patch.inputs)),
+                channels_out=int(c["channels_out"]),
+            )
+            rate = float(facts["rate"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SessionError(f"the head of an audio process is broken ({error!r})") from None
+        engine = LivePerformance(self.patch, shared, channels, rate, soundfont, life.snapshot)
+        streams = engine.state[0]["streams"][len(self.patch.inputs) :]
+        streams["fade"], streams["epoch"] = 1.0, 0  # what they gave is on tape as it sounded
+        for source, level in self.edit.levels.items():
+            gains = engine.state[0]["gains"][engine.mixer.index[source]]
+            gains["g0"] *= level
+            gains["g1"] *= level
+        return engine
+
+    def _find_soundfont(self, named: str | None) -> Path | None:
+        if named is None:
+            return None
+        if self._soundfont is not None:
+            return self._soundfont
+        if not Path(named).exists():
+            raise SessionError(f"the SoundFont {named} is not here: name one with --soundfont")
+        return Path(named)
+
+    def _feed(self, shared: Shared, t: int, n: int, textures: np.ndarray) -> None:
+        for i, name in enumerate(self._textures):
+            records = self._records[name]
+            count = -(-n // BLOCK_FRAMES)
+            for k in range(count):
+                part = textures[k * BLOCK_FRAMES : (k + 1) * BLOCK_FRAMES, i]
+                records[k]["frame"], records[k]["count"] = t + k * BLOCK_FRAMES, len(part)
+                records[k]["data"][:, : len(part)] = part.T
+            shared.ring(f"texture.{name}").push(records[:count])
+
+    def _admit(self, engine: LivePerformance, record: np.void, at: int) -> None:
+        kind, which, t = int(record["kind"]), int(record["which"]), int(record["t"])
+        if kind in (_K.NOTES, _K.NOTES_AGAIN, _K.EPOCH):
+            if which >= len(engine.intakes):
+                raise SessionError(f"record {at} is of producer {which}: the session is broken")
+            intake = engine.intakes[which]
+            if kind == _K.EPOCH:
+                intake.ring.pointer.epoch = int(record["n"])
+            elif kind == _K.NOTES:
+                intake.ring.push(data_of(record, NOTE))
+            else:
+                intake.take_again(data_of(record, NOTE), t)
+        elif kind == _K.COMMAND:
+            self._command(engine, data_of(record, COMMAND).copy(), at)
+        elif kind == _K.SAFE:
+            engine.shared.ring("midi_safe").push(data_of(record, SAFE))
+        elif kind == _K.FADE:
+            fade = data_of(record, FADE_TO)[0]
+            engine.fade_to(t, float(fade["gain"]), int(fade["frames"]))
+        elif kind == _K.LEAVE:
+            engine.leave(t)
+
+    def _command(self, engine: LivePerformance, command: np.ndarray, at: int) -> None:
+        kind = int(command[0]["kind"])
+        if kind == CommandKind.STEM_PLAY:
+            self._lay_out(command[0], at)
+        elif kind == CommandKind.GAIN:
+            names = engine.mixer.names
+            slot = int(command[0]["slot"])
+            if slot < len(names):
+                command["x"] *= self.edit.levels.get(names[slot], 1.0)
+        engine.shared.ring("commands").push(command)
+
+    def _lay_out(self, command: np.void, at: int) -> None:
+        """A stem's audio to its place in the arena."""
+        base, frames = int(command["a"]), int(command["b"])
+        if base < 0 or frames < 1 or base + 2 * frames > self._arena.size:
+            return  # refused then, and again
+        place = self._arena[base : base + 2 * frames]
+        sha = self.session.stems.get(at)
+        try:
+            if sha is None:
+                raise TrackError(f"stem {command['id']} was not kept")
+            audio = read_track(self.session.take / "stems" / f"{sha[:32]}.au").audio
+            if audio.shape != (frames, 2):
+                raise TrackError(f"stem {command['id']} is cut off")
+            place.reshape(2, frames)[:] = audio.T
+        except (TrackError, OSError) as error:
+            place[:] = 0.0
+            self.problems.append(f"{error}: it is silent in the replay")
+
+
+def _from_tape(patch: Patch) -> Patch:
+    """Streams are on tape as they came: plain inputs here."""
+    inputs = {
+        n: replace(i, stream=None, trim_db=0.0) if i.stream else i for n, i in patch.inputs.items()
+    }
+    return replace(patch, inputs=inputs)
+
+
+def _note_rings(patch: Patch) -> list[str]:
+    return ["midi_notes", *(f"answers.{n}" for n, p in patch.players.items() if not p.to)]
+
+
+# ---- the check
+
+
+@dataclass
+class Check:
+    """equal: main as rendered is main as recorded, outside gaps. frames: compared. gaps: (frame,
+    frames) that nobody played or recorded. first_difference: a frame, or None. speed: times real
+    time."""
+
+    equal: bool = True
+    frames: int = 0
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    first_difference: int | None = None
+    different: int = 0
+    speed: float = 0.0
+    lives: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self)}
+
+
+def check(session: Session, replay: Replay, bus: str = "main") -> Check:
+    """Render the session and compare a bus with its track."""
+    result = Check(lives=len(session.lives))
+    track = session.tracks.get(f"bus.{bus}")
+    if track is None:
+        raise SessionError(f"the track bus.{bus} is missing: there is nothing to compare with")
+    row = BUS_ORDER.index(bus)
+    expected, first = None, session.first_frame
+    begun = time.perf_counter()
+    rendered = 0
+    lost = _holes(session)
+    for block in replay.blocks():
+        rendered += block.n
+        if expected is not None and block.t > expected:
+            result.gaps.append((expected, block.t - expected))
+        expected = block.t + block.n
+        a = block.t - first
+        recorded = track[a : a + block.n] if a >= 0 else track[:0]
+        if len(recorded) < block.n or any(s < expected and block.t < e for s, e in lost):
+            result.gaps.append((block.t, block.n))
+            continue
+        result.frames += block.n
+        made = block.engine.mixer.buses[row, :, : block.n]
+        same = recorded.view(">u4") == made.T.view(np.uint32)
+        if not same.all():
+            wrong = np.flatnonzero(~same.all(axis=1))
+            result.different += len(wrong)
+            result.equal = False
+            if result.first_difference is None:
+                result.first_difference = block.t + int(wrong[0])
+    seconds = time.perf_counter() - begun
+    result.speed = rendered / session.rate / seconds if seconds else 0.0
+    result.gaps = _joined_gaps(result.gaps)
+    result.equal = result.equal and result.frames > 0
+    result.problems = [*session.problems, *dict.fromkeys(replay.problems)]
+    return result
+
+
+def _holes(session: Session) -> list[tuple[int, int]]:
+    """(first, end) of every stretch that the tracks do not hold."""
+    return [(frame, frame + frames) for frame, frames in session.jumps]
+
+
+def _joined_gaps(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for frame, frames in gaps:
+        if joined and sum(joined[-1]) == frame:
+            joined[-1] = (joined[-1][0], joined[-1][1] + frames)
+        else:
+            joined.append((frame, frames))
+    return joined
