@@ -31,11 +31,8 @@ class AdmittedKind(IntEnum):
     NOTES = 6  # which=intake: a NOTE
     COMMAND = 7  # a COMMAND
     SAFE = 8  # a SAFE
-    FADE = 9  # a FADE_TO: of everything that leaves
-    LEAVE = 10  # t: faded out, gates down, on the way out
-
-
-FADE_TO = np.dtype([("gain", "<f8"), ("frames", "<i8")])
+    FADE = 9  # a RAMP (engine/state.py): of everything that leaves
+    LEAVE = 10  # t: gates down, on the way out
 
 
 def data_of(record: np.void, dtype: np.dtype) -> np.ndarray:
@@ -76,9 +73,9 @@ class AdmissionLog:
         if self.on:
             lib.seg_admit(self._desk, AdmittedKind.EPOCH, which, t, epoch, ffi.NULL, 0, 1)
 
-    def fade(self, t: int, gain: float, frames: int) -> None:
-        if self.on:
-            self.note(AdmittedKind.FADE, 0, t, np.array([(gain, frames)], FADE_TO))
+    def fade(self, t: int, ramp: np.ndarray) -> None:
+        """ramp: a RAMP of shape (1,)."""
+        self.note(AdmittedKind.FADE, 0, t, ramp)
 
     def leave(self, t: int) -> None:
         if self.on:

@@ -331,8 +331,8 @@ class LivePerformance:
 
     def fade_to(self, t: int, gain: float, frames: int = START_FADE_FRAMES) -> None:
         """Everything that leaves, to a linear gain."""
-        self.log.fade(t, gain, frames)
         self.set_ramp("fade", t, gain, frames)
+        self.log.fade(t, self.state["fade"])
 
     def set_strip(self, source: int, setting: int, value: float, t: int) -> None:
         """One setting of an input's strip (engine/strip.py SETTINGS), from t on. NaN: stage off."""
@@ -341,10 +341,15 @@ class LivePerformance:
             values[setting] = value
             set_strip(self.state[0]["strips"][source], strip_of(values), self.rate, t)
 
+    def fade_in(self, first: int, last: int) -> None:
+        """Everything that leaves: from silence at frame `first` to unity at `last`."""
+        self.state[0]["fade"] = (first, last, 0.0, 1.0)
+        self.log.fade(first, self.state["fade"])
+
     def leave(self, t: int) -> None:
         """On the way out: fade, gates down and never up again."""
+        self.fade_to(t, 0.0)
         self.log.leave(t)
-        self.set_ramp("fade", t, 0.0, START_FADE_FRAMES)
         self.cv.gates_down(t)
 
     def set_ramp(self, name: str, t: int, gain: float, frames: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.admitted import FADE_TO, AdmittedKind, data_of
+from engine.admitted import AdmittedKind, data_of
 from engine.layout import BLOCK_FRAMES, COMMAND, NOTE, SAFE, CommandKind, audio_dtype
 from engine.mixer import BUS_ORDER
 from engine.patch import Patch, source_names
@@ -24,6 +24,7 @@ from engine.performance import ChannelMap, LivePerformance
 from engine.sampler import MAX_FRAMES
 from engine.session import Life, Session, SessionError
 from engine.shm import Shared
+from engine.state import RAMP
 from engine.tracks import TrackError, read_track
 
 WINDOW = 1 << 16  # frames of input held at a time
@@ -197,10 +198,9 @@ class Replay:
         elif kind == _K.SAFE:
             engine.shared.ring("midi_safe").push(data_of(record, SAFE))
         elif kind == _K.FADE:
-            fade = data_of(record, FADE_TO)[0]
-            engine.fade_to(t, float(fade["gain"]), int(fade["frames"]))
+            engine.state["fade"] = data_of(record, RAMP)
         elif kind == _K.LEAVE:
-            engine.leave(t)
+            engine.cv.gates_down(t)
 
     def _command(self, engine: LivePerformance, command: np.ndarray, at: int) -> None:
         kind = int(command[0]["kind"])

@@ -194,7 +194,7 @@ class Callback:
         self._dry[DRY_HAND] = device + ahead
         self._handing = t + ahead + START_FADE_FRAMES
         if silent:
-            self.engine.state[0]["fade"] = (t + ahead, self._handing, 0.0, 1.0)
+            self.engine.fade_in(t + ahead, self._handing)
 
     def _first_offset(self, device: int, wall: int) -> int:
         """0, or the predecessor's while the server's counter goes on; else time goes on by ours."""
