@@ -20,6 +20,7 @@ from engine.patch import Patch
 from engine.stem import Play, StemState
 from engine.stem_book import StemBook
 from engine.stem_recovery import reconcile
+from engine.stem_stretch import stretch_far
 from engine.timeline import Timeline
 
 ROTATE_PHRASES = 3  # armed: a stem plays this long before a variation replaces it
@@ -83,6 +84,7 @@ class Conductor:
         if self.oriented:  # before, the tempo is nobody's word
             self.book.set_aside(line, now)
         self.book.fill(line, now)
+        stretch_far(self.book, line, now)
         self.book.advance(line, now)
         self.commands.extend(self.book.commands)
         self.book.commands.clear()

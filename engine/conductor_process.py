@@ -25,6 +25,7 @@ from engine.conductor import Conductor
 from engine.journal import Journal
 from engine.process import Stop, enter
 from engine.shm import SWITCH, Shared
+from engine.stem_stretch import order_of
 
 TICK_S = 0.005
 SAVE_S = 0.1
@@ -122,6 +123,13 @@ class ConductorProcess:
     def _send_requests(self) -> None:
         book = self.conductor.book
         for entry, request in book.requests:
+            if entry.stretch_of:
+                order = order_of(book, entry)
+                if order is None:
+                    book.drop(entry, self.shared.now(), "nothing is left to stretch")
+                else:
+                    self._unsent.append({"do": "stretch", "job": entry.id, **order})
+                continue
             role = self.shared.patch.roles[entry.role]
             self._unsent.append(
                 {

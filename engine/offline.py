@@ -24,6 +24,9 @@ from engine.pool import EventKind, Pool
 from engine.recording import Recording, new_take
 from engine.shm import STAGES, SWITCH, Shared
 from engine.stem import StemState
+from engine.stem_entry import StemEntry
+from engine.stem_stretch import order_of
+from engine.stretch import stretch_slot
 
 TICK_FRAMES = 256
 STEM_WAIT_S = 90.0
@@ -208,6 +211,9 @@ class Offline:
         if pool is None:
             return
         for entry, request in book.requests:
+            if entry.stretch_of:
+                self._stretch(entry, now)
+                continue
             role = self.patch.roles[entry.role]
             drums = request.role == "drums"
             job = pool.submit(role.maker, request, role.program, drums, dict(role.config))
@@ -222,6 +228,14 @@ class Offline:
             if time.monotonic() - self._wait_since > STEM_WAIT_S:
                 raise OfflineError(f"no stem within {STEM_WAIT_S:g} s: {pool.status()}")
             time.sleep(0.01)
+
+    def _stretch(self, entry: StemEntry, now: int) -> None:
+        book = self.conductor.book
+        order = order_of(book, entry)
+        if order is None:
+            book.drop(entry, now, "nothing is left to stretch")
+        else:
+            book.pool_event({"job": entry.id, **stretch_slot(self.shared, order)}, now)
 
     def _must_wait(self) -> bool:
         """A role that is wanted has nothing to play and something on its way."""

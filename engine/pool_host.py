@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import select
 import socket
 import sys
@@ -24,8 +25,10 @@ from engine.process import Stop, enter, one_thread
 from engine.shm import Shared
 from engine.soundfont import find_soundfont
 from engine.stem import StemNote, StemRequest
+from engine.stretch import Stretching
 
 WAIT_S = 0.5
+STRETCH_WAIT_S = 0.05
 FALLBACK_MARGIN_S = 1.5
 log = logging.getLogger("segue.pool")
 
@@ -41,6 +44,7 @@ class PoolHost:
         makers = sorted({r.maker for r in shared.patch.roles.values()} - {"rules"})
         tuning_hz = shared.patch.tuning_hz
         self.pool = Pool(soundfont, rate, workers=1, warm=makers, tuning_hz=tuning_hz)
+        self._stretchings: dict[int, Stretching] = {}  # by stem id
         self._slots: dict[int, tuple[int, int]] = {}  # pool's job -> (stem id, arena slot)
         self._outbox: list[dict[str, Any]] = []
         assert shared.folder is not None
@@ -57,10 +61,15 @@ class PoolHost:
             self.shared.heartbeat("pool")
             self._turn()
         self.pool.close()
+        for stretching in self._stretchings.values():
+            stretching.close()
 
     def _turn(self) -> None:
         now = time.monotonic_ns()
-        wait = min(WAIT_S, max(0.0, (self.pool.next_wake_ns(now) - now) / 1e9))
+        wait = min(
+            STRETCH_WAIT_S if self._stretchings else WAIT_S,
+            max(0.0, (self.pool.next_wake_ns(now) - now) / 1e9),
+        )
         readers: list[Any] = [self._listener, *self.pool.filenos()]
         if self._conductor is not None:
             readers.append(self._conductor)
@@ -71,6 +80,10 @@ class PoolHost:
             self._hear()
         for event in self.pool.poll(time.monotonic_ns()):
             self._pass_on(event)
+        for stem_id, stretching in list(self._stretchings.items()):
+            if (answer := stretching.answer()) is not None:
+                del self._stretchings[stem_id]
+                self._outbox.append({"job": stem_id, **answer})
         self._send()
 
     def _welcome(self) -> None:
@@ -78,7 +91,7 @@ class PoolHost:
             self._conductor.close()
         self._conductor, _ = self._listener.accept()
         self._inbox = b""
-        known = [stem for stem, _ in self._slots.values()]
+        known = [*self._stretchings, *(stem for stem, _ in self._slots.values())]
         known += [message["job"] for message in self._outbox]
         self._outbox.insert(0, {"jobs": known})
 
@@ -97,6 +110,14 @@ class PoolHost:
             self._make(json.loads(line))
 
     def _make(self, asked: dict[str, Any]) -> None:
+        if asked["do"] == "stretch":
+            assert self.shared.folder is not None
+            job = int(asked["job"])
+            try:
+                self._stretchings[job] = Stretching(self.shared.folder, os.getpid(), asked)
+            except OSError as error:
+                self._outbox.append({"job": job, "event": "failed", "reason": str(error)})
+            return
         request = asked["request"]
         context = tuple(StemNote(**n) for n in request.pop("context"))
         seconds = max(1.0, float(asked["seconds"]) - FALLBACK_MARGIN_S)

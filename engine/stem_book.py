@@ -125,6 +125,8 @@ class StemBook(StemQueue):
         if entry is None or entry.state is not _S.QUEUED:
             return
         entry.become(_S.PLAYING)
+        if entry.beat is not None:
+            entry.began = entry.beat
         entry.start_frame, entry.beat, entry.sent = frame, None, False
         self._say(entry, frame)
         if entry.stop_frame:  # it was told to stop before it was heard

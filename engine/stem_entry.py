@@ -19,7 +19,8 @@ class StemEntry:
     beats: its length. variation: its place among its role's, 1 to VARIATIONS, 0: none. pinned: a
     hand keeps it there. play: how it is played unless a press says otherwise; turn: how it is
     played this time; at: the boundary a press asked for, None: its role's. until: the beat where
-    what plays once ends. choke: a group of its own beside its role's; of a group one sounds."""
+    what plays once ends. began: the beat where it began. stretch_of: the id of the stem it was
+    stretched from, 0: none. choke: a group of its own beside its role's; of a group one sounds."""
 
     id: int
     role: str
@@ -45,6 +46,8 @@ class StemEntry:
     at: Boundary | None = None
     until: float | None = None
     choke: str = ""
+    began: float = 0.0
+    stretch_of: int = 0
 
     def become(self, state: StemState) -> None:
         self.state = step(self.state, state)

@@ -83,10 +83,7 @@ class StemShelf:
         for entry in list(self.entries.values()):
             other = abs(entry.bpm / line.bpm - 1.0) > SAME_TEMPO
             if entry.state is _S.READY and other and not entry.pinned:
-                entry.become(_S.REJECTED)
-                entry.reason = f"made for {entry.bpm:.1f} BPM"
-                self._say(entry, now)
-                del self.entries[entry.id]
+                self.drop(entry, now, f"made for {entry.bpm:.1f} BPM")
 
     def fill(self, line: Timeline, now: int) -> None:
         """Ask for stems until each role has as many ahead as the patch says."""
@@ -122,6 +119,28 @@ class StemShelf:
         self.requests.append((entry, request))
         self._say(entry, now)
         return entry
+
+    def ask_stretched(self, source: StemEntry, line: Timeline, now: int) -> StemEntry | None:
+        """A loop at the line's tempo (engine/stem_stretch.py); None when the arena is full."""
+        slot = self._free_slot()
+        if slot is None or source.loop * source.bpm / line.bpm + 1 > self.slot_frames:
+            return None
+        entry = StemEntry(
+            self.next_id, source.role, _S.REQUESTED, slot, line.bpm, source.seed, now,
+            beats=source.beats, choke=source.choke, stretch_of=source.stretch_of or source.id,
+        )  # fmt: skip
+        self.next_id += 1
+        self.entries[entry.id] = entry
+        self.requests.append((entry, self.request_of(entry, line)))
+        self._say(entry, now)
+        return entry
+
+    def drop(self, entry: StemEntry, now: int, reason: str) -> None:
+        """Give up a stem that is ready, or was asked for."""
+        entry.become(_S.REJECTED)
+        entry.reason = reason
+        self._say(entry, now)
+        del self.entries[entry.id]
 
     def _place(self, role: str, replaces: bool = False) -> int | None:
         """A place for one more variation: a free one, else that of the stem that was done first, or
@@ -161,7 +180,12 @@ class StemShelf:
         for slot in range(self.slots):
             if slot not in taken:
                 return slot
-        done = [e for e in self.entries.values() if e.state is _S.DONE and not e.pinned]
+        stretched = {e.stretch_of for e in self.entries.values() if e.state in GENERATED}
+        done = [
+            e
+            for e in self.entries.values()
+            if e.state is _S.DONE and not e.pinned and e.id not in stretched
+        ]
         if not done:
             return None
         oldest = min(done, key=lambda e: e.id)
