@@ -8,11 +8,14 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from engine.patch_yaml import PatchError
+
 DONE, FAILED, WRONG = 0, 1, 2
+STEPS = ("noise", "trim", "loop", "ring", "tuning")  # as engine/soundcheck.py, which loads NumPy
 DEFAULT_PATCH = Path(__file__).parent.parent / "patches" / "stage.yaml"
 
 
@@ -52,12 +55,17 @@ def say_rig(patch: Any, rig: Path | None) -> None:
 
 
 def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """`segue rig`, for engine/cli.py's parser."""
+    """`segue rig` and `segue soundcheck`, for engine/cli.py's parser."""
     c = add("rig", rig, "find interface, inputs, pads and outputs by having them played")
     c.add_argument("patch", type=Path, nargs="?", default=DEFAULT_PATCH, help="whose names")
     c.add_argument("--out", type=Path, help="the file (default ~/.config/segue/rig.yaml)")
     c.add_argument("--device", default="", help="a pattern of the interface's name")
     c.add_argument("--venue", default="", help="a name of the place, for people")
+    c = add("soundcheck", soundcheck, "trims, noise, round trip, ring-out and tuning, into the rig")
+    c.add_argument("patch", type=Path, nargs="?", default=DEFAULT_PATCH)
+    c.add_argument("--rig", type=Path, help="the file (default ~/.config/segue/rig.yaml)")
+    c.add_argument("--only", nargs="+", choices=STEPS, default=STEPS, help="some of the steps")
+    c.add_argument("--level", type=_level, help="of the sweeps, dBFS (-40)")
 
 
 def rig(args: argparse.Namespace) -> int:
@@ -69,10 +77,12 @@ def rig(args: argparse.Namespace) -> int:
     from engine.venue import VenueError
 
     patch = _patch_alone(args.patch)
+    device = args.device or patch.audio.device
+    patch = replace(patch, audio=replace(patch.audio, device=device))
     out = args.out or default_rig()
     talk = Terminal(sys.stdin.fileno(), sys.stderr)
     try:
-        with _probe(args.device, patch) as interface, _ears(talk) as presses:
+        with _probe(patch) as interface, _ears(talk) as presses:
             found = RigDialogue(patch, interface, presses, talk).find(args.venue)
     except VenueError as error:
         print(error, file=sys.stderr)
@@ -99,9 +109,72 @@ def rig(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _level(text: str) -> float:
+    """dBFS of a sweep: loud enough to be heard over a hall, never enough to harm."""
+    level = float(text)
+    if not -80.0 <= level <= -12.0:
+        raise argparse.ArgumentTypeError(f"{text} dBFS, expected -80 to -12")
+    return level
+
+
+def soundcheck(args: argparse.Namespace) -> int:
+    """The conversation, then the rig with what it measured."""
+    from engine.rig_load import default_rig
+    from engine.set_load import load_performance
+    from engine.soundcheck import LEVEL_DB, Soundcheck
+    from engine.terminal import Terminal
+    from engine.venue import VenueError
+    from models.aubio.tuning import pitches
+
+    path = args.rig or default_rig()
+    if not path.exists():
+        print(f"{path}: no such rig; `segue rig {args.patch}` makes one", file=sys.stderr)
+        return WRONG
+    try:
+        patch = load_performance(args.patch, path)
+    except PatchError as error:
+        print(error, file=sys.stderr)
+        return WRONG
+    talk = Terminal(sys.stdin.fileno(), sys.stderr)
+    try:
+        with _probe(patch) as interface:
+            for line in interface.missing:
+                talk.say(f"missing: {line}")
+            level_db = LEVEL_DB if args.level is None else args.level
+            check = Soundcheck(patch, interface.channels, interface, talk, pitches, level_db)
+            check.run(tuple(args.only))
+    except VenueError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    changes = {".".join(key): value for key, value in check.changes.items()}
+    if args.json:
+        print(json.dumps({"rig": str(path), "changes": changes, **check.figures}, indent=1))
+    else:
+        print("\n".join(f"{key}: {value}" for key, value in changes.items()))
+    if not changes or talk.ask(f"Write these into {path}? (y/N) ").lower() not in ("y", "yes"):
+        return DONE
+    return _write_changes(path, check.changes, talk)
+
+
+def _write_changes(path: Path, changes: dict[tuple[str, ...], Any], talk: Any) -> int:
+    """The rig as it stands now, with these in it, once it is known to load."""
+    from engine.rig_load import check_rig
+    from engine.rig_write import changed, save
+
+    try:
+        text = changed(path.read_text(encoding="utf-8-sig"), changes)
+        check_rig(path, text.encode())
+        save(path, text)
+    except (PatchError, OSError) as error:
+        print(f"{path} is as it was: {error}", file=sys.stderr)
+        return FAILED
+    talk.say(f"written: {path}")
+    return DONE
+
+
 def _patch_alone(path: Path) -> Any:
     """A patch for its names: where its things stand is what is being found out."""
-    from engine.rig_load import NOWHERE, PatchError
+    from engine.rig_load import NOWHERE
     from engine.set_load import load_performance
 
     try:
@@ -112,10 +185,10 @@ def _patch_alone(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _probe(device: str, patch: Any) -> Iterator[Any]:
+def _probe(patch: Any) -> Iterator[Any]:
     from devices.audio.probe import Probe
 
-    with Probe(device or patch.audio.device, patch.audio.rate, patch.audio.block) as probe:
+    with Probe(patch) as probe:
         yield probe
 
 

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.patch_load import MODELS, known_models
+from engine.rig_doctor import Here, rig_problems
+from engine.rig_load import default_rig
 from engine.soundfont import PLACES
 
 RT_PRIORITY = 70  # what the audio process asks for
@@ -193,12 +195,26 @@ def check_governor(cpus: Path = Path("/sys/devices/system/cpu")) -> Check:
     return Check("CPU governor", Status.OK, found)
 
 
+def check_rig(path: Path, here: Here) -> Check:
+    """The rig that `segue run` takes by itself, if there is one."""
+    if not path.exists():
+        return Check("rig", Status.OK, f"none ({path}); `segue rig` makes one")
+    problems = rig_problems(path, here)
+    if problems:
+        advice = "plug in, or `segue rig`, `segue soundcheck`; what is missing is waited for"
+        return Check("rig", Status.WARN, f"{path}: {'; '.join(problems)}", advice)
+    return Check("rig", Status.OK, f"{path}, all of it here")
+
+
 def check_devices() -> list[Check]:
     """Sound servers, audio devices and MIDI, as devices/audio_devices.py finds them."""
     from devices.audio_devices import devices
 
     found = devices()
-    checks = [Check("sound", Status.FAIL, error, "restart it") for error in found.errors]
+    heard = [name for api in found.midi for name in api.inputs]
+    audio = [(f"{d.api}: {d.name}", d.inputs, d.outputs) for d in found.audio]
+    checks = [check_rig(default_rig(), Here(audio, heard))]
+    checks += [Check("sound", Status.FAIL, error, "restart it") for error in found.errors]
     if found.jack is not None:
         server = found.jack
         text = f"JACK {server.name}, {server.rate} Hz, {server.block} frames"

@@ -41,8 +41,12 @@ def default_rig() -> Path:
 def load_rig(path: str | Path) -> LoadedRig:
     """Read and check a rig by itself. Raises PatchError with every fault in it."""
     path = Path(path)
+    return check_rig(path, read_file(path, "rig"))
+
+
+def check_rig(path: Path, data: bytes) -> LoadedRig:
+    """What is, or will be, in a rig file. Raises PatchError."""
     reader = Reader(str(path))
-    data = read_file(path, "rig")
     rig: Rig = reader.table(read_tree(str(path), data, "rig"), "", Rig)
     if reader.problems:
         raise PatchError(reader.problems)

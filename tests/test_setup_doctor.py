@@ -15,6 +15,7 @@ from devices import audio_devices as ad
 from engine import doctor
 from engine.bench.jackd import JackServer
 from engine.doctor import Check, Status
+from engine.rig_doctor import Here, rig_problems
 
 
 def test_old_python_fails() -> None:
@@ -81,6 +82,36 @@ def test_governor(tmp_path: Path) -> None:
         (folder / "scaling_governor").write_text(governor + "\n")
     check = doctor.check_governor(tmp_path)
     assert (check.status, check.found) == (Status.WARN, "performance, powersave")
+
+
+def test_a_rig_that_is_wrong_or_not_here_is_told(tmp_path: Path) -> None:
+    here = Here([("JACK: box", 2, 4)], ["Nord Stage MIDI 1"])
+    path = tmp_path / "rig.yaml"
+    assert doctor.check_rig(path, here).status is Status.OK
+    path.write_text(
+        'audio: {device: "^JACK: box$"}\ninputs: {horn: {channel: 2}}\n'
+        'outputs: {main: {channels: [3, 4]}}\nmidi: {keys: {port: "Nord"}}\n'
+    )
+    assert doctor.check_rig(path, here).found == f"{path}, all of it here"
+    path.write_text(
+        "inputs: {horn: {channel: 3, ring_out_db: {main: 2.5, monitor1: 9}}}\n"
+        'audio: {device: "box"}\ncv: {pitch: {channel: 5, calibration: none.txt}}\n'
+        'surfaces: {grid: {port: "LPX"}}\n'
+    )
+    check = doctor.check_rig(path, here)
+    assert check.status is Status.WARN
+    for said in (
+        "input horn: channel 3, and JACK: box has 2",
+        "cv pitch: channel 5, and JACK: box has 4",
+        "surface grid: no MIDI port matches LPX",
+        "no calibration file",
+        "input horn: 2 dB before it howls in main",
+    ):
+        assert said in check.found
+    path.write_text("audio: {device: hall}\n")
+    assert "no audio device matches hall" in doctor.check_rig(path, here).found
+    path.write_text("audoi: {}\n")
+    assert "did you mean audio?" in str(rig_problems(path, here))
 
 
 def test_worst_and_text() -> None:

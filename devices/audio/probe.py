@@ -15,7 +15,7 @@ import numpy as np
 
 from devices.audio.interface import NoDeviceError, choose, name_client
 from devices.audio.jack_clock import JackClock
-from engine.patch import Audio, Patch
+from engine.patch import Patch
 from engine.venue import VenueError
 
 CLIENT = "segue-probe"
@@ -25,9 +25,10 @@ MARGIN_S = 3.0  # beyond its own length, until a run counts as lost
 
 
 class Probe:
-    """device, rate, block: as in a patch. Raises VenueError. One thread; close() it."""
+    """The interface of a patch. channels, missing: where its things are, and what is not there.
+    Raises VenueError. One thread; close() it."""
 
-    def __init__(self, device: str = "", rate: int = 48000, block: int = 128) -> None:
+    def __init__(self, patch: Patch) -> None:
         self._jack: JackClock | None = None
         with contextlib.suppress(OSError):
             self._jack = JackClock("segue-probe-clock")
@@ -35,13 +36,14 @@ class Probe:
         try:
             import sounddevice as sd
 
-            audio = Audio(device=device, rate=self._jack.rate if self._jack else rate, block=block)
-            found = choose(sd, Patch(audio=audio), self._jack)
+            found = choose(sd, patch, self._jack)
         except (NoDeviceError, OSError) as error:
             raise VenueError(f"{error}; `segue devices` lists what there is") from None
         facts = sd.query_devices(found.index)
         ins, outs = int(facts["max_input_channels"]), int(facts["max_output_channels"])
-        self.name, self.host, self.rate = found.name, found.host, audio.rate
+        self.name, self.host = found.name, found.host
+        self.rate = self._jack.rate if self._jack else patch.audio.rate
+        self.channels, self.missing = found.channels, found.missing
         self.inputs = found.ports_in[:ins] or [f"input {i + 1}" for i in range(ins)]
         self.outputs = found.ports_out[:outs] or [f"output {i + 1}" for i in range(outs)]
         self._ins, self._outs = max(1, ins), max(1, outs)
@@ -56,7 +58,7 @@ class Probe:
                 device=(found.index, found.index),
                 channels=(self._ins, self._outs),
                 samplerate=self.rate,
-                blocksize=0 if self._jack else block,
+                blocksize=0 if self._jack else patch.audio.block,
                 latency="low",
                 dtype="float32",
                 callback=self._callback,
