@@ -15,6 +15,7 @@ from engine.ask import Ask
 from engine.clock import Clock
 from engine.conductor_hands import ACTIONS
 from engine.conductor_mix import MixState
+from engine.cv_routes import CvRoutes
 from engine.layout import COMMAND, CommandKind, ReportKind
 from engine.patch import Patch
 from engine.stem import Play, StemState
@@ -46,6 +47,7 @@ class Conductor:
     def __init__(self, patch: Patch, slots: int, slot_frames: int) -> None:
         self.patch = patch
         self.book = StemBook(patch, slots, slot_frames)
+        self.routes = CvRoutes(patch)
         self.clock: Clock | None = None
         self.let_in = patch.armed
         self.oriented = patch.armed  # a hand has said where the one is
@@ -85,6 +87,7 @@ class Conductor:
             self.book.set_aside(line, now)
         self.book.fill(line, now)
         stretch_far(self.book, line, now)
+        self.routes.shape(self.book.requests)
         self.book.advance(line, now)
         self.commands.extend(self.book.commands)
         self.book.commands.clear()
@@ -126,6 +129,10 @@ class Conductor:
             self.wanted.update(n for n, r in self.patch.roles.items() if Play(r.play) is Play.LOOP)
         phrase = line.beats_per_bar * line.bars_per_phrase * line.frames_per_beat
         for role in sorted(self.wanted):
+            if not self.routes.lets(role):
+                if book.playing(role) or book.of(role, StemState.QUEUED):
+                    book.leave(role, line, now)
+                continue
             playing = book.playing(role)
             if playing is None and self._choked(role):
                 continue
@@ -232,6 +239,7 @@ class Conductor:
             "scripted": self.scripted,
             "click": self.click,
             "dry": self.dry,
+            "frozen": self.routes.frozen,
             "wanted": sorted(self.wanted),
             "mix": self.mix.to_dict(),
         }
@@ -245,6 +253,7 @@ class Conductor:
         self.let_in, self.oriented = saved["let_in"], saved["oriented"]
         self.scripted, self.click, self.dry = saved["scripted"], saved["click"], saved["dry"]
         self.wanted = set(saved["wanted"])
+        self.routes.frozen = saved["frozen"]
         self.mix = MixState(**saved["mix"])
 
     def reconcile(self, stems: np.ndarray, now: int) -> None:
@@ -264,6 +273,8 @@ class Conductor:
             "confidence": line.confidence if line else None,
             "let_in": self.let_in,
             "dry": self.dry,
+            "cv_in": self.routes.values(),
+            "frozen": self.routes.frozen,
             "mix": self.mix.to_dict(),
             "stems": [e.to_dict() for e in self.book.entries.values()],
         }

@@ -67,6 +67,13 @@ def _tempo(conductor: Conductor, by: float) -> str:
     return f"{bpm:.1f} BPM"
 
 
+def _freeze(conductor: Conductor, _: Ask) -> str:
+    """Every chaos of the control voltages stands still, or goes on."""
+    frozen = conductor.routes.frozen = not conductor.routes.frozen
+    conductor.command(CommandKind.CV_FREEZE, slot=int(frozen))
+    return "frozen" if frozen else "let go"
+
+
 def _dry(conductor: Conductor, _: Ask) -> str:
     conductor.command(CommandKind.SAFE, slot=SafeKind.DRY_TOGGLE)
     return "dry"
@@ -85,6 +92,7 @@ ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
     "tempo_up": _tempo_up,
     "tempo_down": _tempo_down,
     "dry": _dry,
+    "freeze": _freeze,
     "panic": _panic,
     **STEM_ACTIONS,
     **MIX_ACTIONS,

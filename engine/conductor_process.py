@@ -88,6 +88,7 @@ class ConductorProcess:
         if self.pads is not None:
             for action in self.pads.actions(conductor):
                 conductor.act(*action)
+        self._hear_voltages()
         conductor.advance(now)
         for line in conductor.lines():
             shared.set_timeline(line)
@@ -110,13 +111,17 @@ class ConductorProcess:
 
     def _set_switch(self) -> None:
         """Players may play when somebody has let them in."""
-        wanted = 1 if self.conductor.let_in and not self.conductor.dry else 0
-        if (
-            self._switch[0]["generate"][0] != wanted
-            or self.shared.sections["switch"].read() is None
-        ):
-            self._switch["generate"] = wanted
-            self.shared.sections["switch"].write(self._switch)
+        before = self._switch.tobytes()
+        self.conductor.routes.steer(self._switch, self.conductor.let_in and not self.conductor.dry)
+        section = self.shared.sections["switch"]
+        if self._switch.tobytes() != before or section.read() is None:
+            section.write(self._switch)
+
+    def _hear_voltages(self) -> None:
+        if self.conductor.routes:
+            state = self.shared.sections["state"].read()
+            if state is not None:
+                self.conductor.routes.hear(state[0]["mods"])
 
     # ---- the pool
 

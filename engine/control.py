@@ -136,6 +136,8 @@ class Control:
                 self._level(slot, c, max(frame, t), a, x)
         elif kind == CommandKind.STRIP:
             p.set_strip(slot, c, x, t)
+        elif kind == CommandKind.CV_FREEZE:
+            p.cv_in.freeze(bool(slot))
         elif kind == CommandKind.CLICK:
             p.state["click"] = 1 if slot else 0
 

@@ -165,6 +165,14 @@ class CvOutputs:
             if kind in CLOCK_KINDS or kind == "envelope":
                 self._made[i].volts = 0.0
 
+    def hold(self, out: np.ndarray) -> None:
+        """forward failed: pitches stay where they are in `out`, float32 (n, channels), all else is
+        at 0 V there."""
+        for i in self._pitches:
+            line = self._made[i]
+            volts = (line.cv.value + line.offset) * line.scale
+            out[:, line.channel] = min(1.0, max(-1.0, volts))
+
     def dry(self, t: int) -> None:
         """DRY and panic: the gates of voices that a model plays, and of stems, to 0 V."""
         for voice in self._generated & self._by_voice.keys():

@@ -195,6 +195,7 @@ void seg_mix(const seg_job *jobs, int count, int64_t t, int n) {
   for (int j = 0; j < count; j++) {
     const float *restrict x = jobs[j].src;
     float *restrict y = jobs[j].dst;
+    const float *restrict moved = jobs[j].gain;
     const seg_ramp *ramps[5], *own = jobs[j].ramp;
     if (t >= own->f1 && own->g1 == 0) continue;
     int many = ramps_of(&jobs[j], ramps), moving = 0;
@@ -203,10 +204,11 @@ void seg_mix(const seg_job *jobs, int count, int64_t t, int n) {
       moving |= t < ramps[k]->f1;
       gain *= ramps[k]->g1;
     }
-    if (moving) {
+    if (moving || moved) {
       for (int i = 0; i < n; i++) {
         gain = 1;
         for (int k = 0; k < many; k++) gain *= seg_ramp_at(ramps[k], t + i);
+        if (moved) gain *= moved[i];
         y[i] += (float)gain * x[i];
       }
     } else {
@@ -378,6 +380,7 @@ int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, i
     wrong += p->missing + seg_guard(row, d->stride, 1, n, d->bad + 2 * i);
     if (p->strip) seg_strip_run(p->strip, row, t, n);
   }
+  if (d->mod_count) seg_modulate(d, in, channels, t, n);
   return wrong;
 }
 

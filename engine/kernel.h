@@ -43,6 +43,7 @@ typedef struct {
   const seg_level *level;
   int32_t reach;
   int32_t pad;
+  const float *gain; /* times this, a value a frame; or NULL */
 } seg_job;
 
 typedef struct {
@@ -249,6 +250,55 @@ typedef struct {
   int32_t pad;
 } seg_tap_plan;
 
+/* What a control voltage that comes in, or a chaos made inside, remembers. */
+typedef struct {
+  double value;   /* 0..1, now */
+  double last[2]; /* volts before */
+  double x[3];    /* a voltage or a note taken; the state of a chaos */
+  int64_t step;   /* of a chaos */
+  int32_t high;   /* a gate's state; a sampling gate's; a chaos: 1 once begun */
+  int32_t frozen; /* by hand */
+} seg_mod;
+
+/* volts = sample * scale - offset; 0..1 = (volts - low) / span. */
+typedef struct {
+  seg_mod *mod;
+  float *row;
+  const float *hold;   /* row of the gate that freezes it, or NULL */
+  const float *sample; /* row of the gate at whose rise it is taken, or NULL */
+  int32_t channel;     /* -1: none */
+  int32_t kind;        /* see kernel_mod.c */
+  int32_t track;       /* which of the recorded voltages it is, or -1 */
+  int32_t pad;
+  double scale;
+  double offset;
+  double low;
+  double span;
+  double smooth;   /* one-pole coefficient a frame */
+  double rate;     /* of a chaos: steps, or time of the flow, a frame */
+  double start[3]; /* of a chaos, from its seed */
+} seg_mod_in;
+
+typedef struct {
+  double from;
+  double to;
+} seg_route_state;
+
+/* A row moves a send: low to high in dB. */
+typedef struct {
+  seg_route_state *state;
+  const float *row;
+  float *gain;
+  double low;
+  double high;
+} seg_route;
+
+typedef struct {
+  int64_t frame;
+  int32_t index;
+  int32_t high;
+} seg_mod_edge;
+
 /* Sources and buses are pairs of rows of `stride` floats; `bad` and peaks have two a source. */
 typedef struct {
   float *sources;
@@ -302,10 +352,16 @@ typedef struct {
   float peak_decay;
   double threshold;
   double release;
-  float *raw;         /* recorded: rows of inputs, then pairs of textures, as they came; or NULL */
+  float *raw;         /* recorded: rows of inputs, pairs of textures, voltages, as they came; or NULL */
   seg_ring *admitted; /* recorded: what each block took; or NULL */
   uint32_t admitted_count;
   uint32_t admitted_pad;
+  const seg_mod_in *mods;
+  const seg_route *routes;
+  int32_t mod_count;
+  int32_t route_count;
+  int32_t edge_count;
+  seg_mod_edge edges[16]; /* of gates, in this block */
 } seg_desk;
 
 /* What a block took from its rings, for the recorder (engine/admitted.py names the kinds). Records
@@ -365,4 +421,5 @@ void seg_scatter_mono(float *interleaved, int channels, int channel, int n, cons
 void seg_split(const float *stereo, int n, float *left, float *right);
 int seg_cv_edge(seg_cv *cv, int64_t frame, double volts);
 int seg_cv_strike(seg_cv *cv, int64_t frame, double volts, int64_t width, int64_t gap);
+void seg_modulate(seg_desk *desk, const float *in, int channels, int64_t t, int n);
 void seg_cv_line(const seg_line *line, int64_t t, int n, float *x, int stride);

@@ -80,6 +80,7 @@ class CommandKind(IntEnum):
     STEM_HUSH = 8  # slot, frame, b=until (frame): it plays on unheard in between (under a fill)
     LEVEL = 9  # slot: of what, c=LevelKind, frame, a=ramp (frames), x=linear gain
     STRIP = 10  # slot=input index, c=index in engine.strip.SETTINGS, x=value (NaN: stage off)
+    CV_FREEZE = 11  # slot=1 freeze every chaos of cv_in, 0 let it go
 
 
 class LevelKind(IntEnum):
@@ -128,6 +129,7 @@ class ReportKind(IntEnum):
     NOTE_ON = 12  # slot=voice, a=key, b=velocity: what really sounded
     NOTE_OFF = 13  # slot=voice, a=key
     STEM_REFUSED = 14  # slot, id: a=frames it came too late, or -1: it does not fit the arena
+    CV_GATE = 15  # frame, slot=index in Patch.cv_in, a=1 up, 0 down
 
 
 REPORT = np.dtype(

@@ -182,6 +182,17 @@ class Mixer:
                 levels[source].group = self.level(LevelKind.GROUP, group)
         return levels
 
+    def move(self, source: int, bus: int, gain: Any) -> None:
+        """From now on a send is times `gain` (float *, a value a frame). Not real-time safe."""
+        ramp = self.ramp(source, bus)
+        for jobs, count in (
+            (self.desk.jobs, self.desk.job_count),
+            (self.desk.returns, self.desk.return_count),
+        ):
+            for i in range(count):
+                if jobs[i].ramp == ramp:
+                    jobs[i].gain = gain
+
     def keep(self, kind: str, value: Any) -> Any:
         """A C object that lives as long as the desk."""
         made = ffi.new(kind, value)

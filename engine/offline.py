@@ -164,13 +164,14 @@ class Offline:
             conductor.report(report)
         conductor.begin(now, self.rate)
         self._perform(now)
+        conductor.routes.hear(self.engine.state[0]["mods"])
         conductor.advance(now)
         for line in conductor.lines():
             shared.set_timeline(line)
         for command in conductor.commands:
             shared.ring("commands").push(command)
         conductor.commands.clear()
-        self._switch["generate"] = 1 if conductor.let_in and not conductor.dry else 0
+        conductor.routes.steer(self._switch, conductor.let_in and not conductor.dry)
         shared.sections["switch"].write(self._switch)
         for host in self._hosts:
             if isinstance(host, NoteHost):

@@ -13,7 +13,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from engine.patch_cv import Cv, cv_from_json
+from engine.patch_cv import Cv, CvIn, Route, cv_from_json
 from engine.song import Sends, Song
 from engine.tuning import A4_HZ
 
@@ -231,6 +231,8 @@ class Patch:
     ducking: Ducking = field(default_factory=Ducking)
     click: Click = field(default_factory=Click)
     cv: dict[str, Cv] = field(default_factory=dict)
+    cv_in: dict[str, CvIn] = field(default_factory=dict)
+    routes: dict[str, Route] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     surfaces: dict[str, Surface] = field(default_factory=dict)
     songs: dict[str, Song] = field(default_factory=dict)
@@ -268,6 +270,8 @@ class Patch:
                 **{**d["ducking"], "by": tuple(d["ducking"]["by"]), "of": tuple(d["ducking"]["of"])}
             ),
             click=Click(**d["click"]),
+            cv_in=each("cv_in", lambda v: CvIn(**v)),
+            routes=each("routes", lambda v: Route(**v)),
             clock=Clock(**{**d["clock"], "listen": tuple(d["clock"]["listen"])}),
             surfaces=each("surfaces", lambda v: Surface(**v)),
             songs=each("songs", Song.from_dict),

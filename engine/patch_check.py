@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from engine.patch import Patch
-from engine.patch_check_cv import check_cv
+from engine.patch_check_cv import check_cv, check_cv_in
 from engine.patch_read import Reader, suggest
 from engine.patch_yaml import describe
 from engine.song_check import song_faults
@@ -39,6 +39,7 @@ def check(
         *song_faults(patch),
         *_channels(patch),
         *check_cv(patch, folder),
+        *check_cv_in(patch),
         *_circles(patch),
         *_files(patch, folder),
         *(_places(patch) if rig is None else ()),
@@ -74,6 +75,9 @@ def _places(patch: Patch) -> Iterator[Fault]:
     for name, cv in patch.cv.items():
         if not cv.channel:
             yield f"cv.{name}.channel", "nothing", "a channel, or a rig that has its place"
+    for name, given_cv in patch.cv_in.items():
+        if given_cv.channel is None and given_cv.kind != "chaos":
+            yield f"cv_in.{name}.channel", "nothing", "a channel, or a rig that has its place"
 
 
 def _midi(patch: Patch) -> Iterator[Fault]:

@@ -15,6 +15,57 @@ SHAPES = ("sine", "triangle", "rise", "fall", "square", "random", "smooth")  # a
 STEMS = "stems."  # before a role's name
 
 
+IN_KINDS = ("voltage", "gate", "pitch", "chaos")
+MAPS = ("logistic", "lorenz")
+TARGETS = ("send", "latent", "density", "generate")
+
+
+@dataclass(frozen=True)
+class CvIn:
+    """A control voltage that comes in, made 0 to 1 between low_volts and high_volts and bounded
+    there.
+
+    gate   up from 1 V on, down at 0.1 V
+    pitch  1 V/octave, to the nearest semitone, with hysteresis
+    chaos  a voltage, or without a channel one made inside: the logistic map, or Lorenz's flow, at
+           about `hz`, the same again for the same seed
+
+    smooth_ms: a voltage's or chaos's time constant. freeze: the gate (cv_in) that holds it while
+    up. sample: the gate at whose rise it is taken, and held until the next.
+    """
+
+    kind: str = "voltage"
+    channel: int | str | None = None
+    volts_full_scale: float = 10.0
+    offset_volts: float = 0.0
+    polarity: int = 1
+    low_volts: float = 0.0
+    high_volts: float = 5.0
+    smooth_ms: float = 5.0
+    freeze: str | None = None
+    sample: str | None = None
+    map: str = "lorenz"
+    hz: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a cv_in moves: `to` is at `low` where the source is 0 and at `high` where it is 1.
+
+    send.SOURCE.BUS    dB on top of the send's own level, at the exact frame
+    latent.PLAYER.N    latent N (from 0) of a texture
+    density.ROLE       of the stems asked for, 0 to 1
+    generate.NAME      a player answers, a role's stems enter, while this is at least a half; when
+                       it falls the role leaves at its boundary
+    """
+
+    source: str = ""
+    to: str = ""
+    low: float = 0.0
+    high: float = 1.0
+
+
 @dataclass(frozen=True)
 class Cv:
     """One voltage that leaves. kind says what it is, source what it is made from:

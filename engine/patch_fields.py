@@ -34,8 +34,8 @@ from engine.patch import (
     Surface,
     Voice,
 )
-from engine.patch_cv import CV_KINDS, SHAPES
-from engine.rig import Rig, RigAudio, RigCv, RigInput, RigOutput, RigPort
+from engine.patch_cv import CV_KINDS, IN_KINDS, MAPS, SHAPES, CvIn, Route
+from engine.rig import Rig, RigAudio, RigCv, RigCvIn, RigInput, RigOutput, RigPort
 from engine.song import Ending, Scene, ScenePart, SetEntry, SetList, Song
 from engine.stem import VARIATIONS, Play
 from engine.timeline import BPM_MAX, BPM_MIN, Boundary
@@ -205,6 +205,8 @@ FIELDS: dict[type, dict[str, Field]] = {
         "ducking": Field(Table(Ducking)),
         "click": Field(Table(Click)),
         "cv": Field(Named(Cv, 16)),
+        "cv_in": Field(Named(CvIn, 8)),
+        "routes": Field(Named(Route, 16)),
         "clock": Field(Table(Clock)),
         "surfaces": Field(Named(Surface, 8)),
         "songs": Field(Named(Song, 64)),
@@ -330,6 +332,29 @@ FIELDS: dict[type, dict[str, Field]] = {
         "calibration": Field(Text("the path of a calibration file"), optional=True),
         "table": Field(ListOf(ListOf(Number(-200, 200), 2, 2), 0, 128)),
     },
+    CvIn: {
+        "kind": Field(Choice(IN_KINDS)),
+        "channel": Field(Channel(), optional=True),
+        "volts_full_scale": Field(FULL_SCALE),
+        "offset_volts": Field(OFFSET),
+        "polarity": Field(POLARITY),
+        "low_volts": Field(Number(-12, 12, "V")),
+        "high_volts": Field(Number(-12, 12, "V")),
+        "smooth_ms": Field(Number(0, 10000, "ms")),
+        "freeze": Field(Text("the name of a gate in cv_in"), optional=True),
+        "sample": Field(Text("the name of a gate in cv_in"), optional=True),
+        "map": Field(Choice(MAPS)),
+        "hz": Field(Number(0.001, 20, "Hz")),
+        "seed": Field(Number(0, 2**31 - 1, whole=True)),
+    },
+    Route: {
+        "source": Field(Text("the name of a cv_in"), required=True),
+        "to": Field(
+            Text("send.SOURCE.BUS, latent.PLAYER.N, density.ROLE or generate.NAME"), required=True
+        ),
+        "low": Field(Number(-90, 24)),
+        "high": Field(Number(-90, 24)),
+    },
     Clock: {
         "bpm": Field(BPM),
         "beats_per_bar": Field(BEATS_PER_BAR),
@@ -395,6 +420,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "midi": Field(Named(RigPort, 64)),
         "surfaces": Field(Named(RigPort, 16)),
         "cv": Field(Named(RigCv, 64)),
+        "cv_in": Field(Named(RigCvIn, 64)),
     },
     RigAudio: {
         "device": Field(DEVICE, optional=True),
@@ -422,6 +448,12 @@ FIELDS: dict[type, dict[str, Field]] = {
         "offset_volts": Field(OFFSET, optional=True),
         "polarity": Field(POLARITY, optional=True),
         "calibration": Field(Text("the path of a calibration file"), optional=True),
+    },
+    RigCvIn: {
+        "channel": Field(Channel(), optional=True),
+        "volts_full_scale": Field(FULL_SCALE, optional=True),
+        "offset_volts": Field(OFFSET, optional=True),
+        "polarity": Field(POLARITY, optional=True),
     },
 }
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 from engine.admission import NoteIntake, by_voice
 from engine.admitted import AdmissionLog
 from engine.control import Control
+from engine.cv_in import CvInputs
 from engine.cv_out import CvOutputs
 from engine.effects import SharedEffects
 from engine.kernel import ffi, lib, pointer
@@ -59,6 +60,7 @@ class ChannelMap:
     cv: dict[str, int]
     channels_in: int
     channels_out: int
+    cv_in: dict[str, int] = field(default_factory=dict)
 
 
 class LivePerformance:
@@ -124,7 +126,8 @@ class LivePerformance:
             for i, r in enumerate(("midi_notes", *producers))
         ]
         self.control = Control(self)
-        self.cv = CvOutputs(patch, self.state, channels.cv, rate, self.mixer, {})
+        self.cv_in = CvInputs(patch, self.state, channels.cv_in, rate, self.mixer)
+        self.cv = CvOutputs(patch, self.state, channels.cv, rate, self.mixer, self.cv_in.rows)
         self.tick = Tick(rate)
         self._click = self.mixer.sources[self.mixer.index["click"]]
         connect_taps(shared, self.mixer)
@@ -256,6 +259,8 @@ class LivePerformance:
         admitted = clock()
         if lib.seg_desk_inputs(self._desk, self._input, self._channels_in, t, n):
             self._tell_missing(t)
+        if self._desk.edge_count:
+            self._tell_gates()
         heard = clock()
         self._sampler(t, n, due)
         sampled = clock()
@@ -288,6 +293,10 @@ class LivePerformance:
             if missing:
                 self.control.report(ReportKind.STREAM_LATE, t, slot=i, a=missing)
         self._tell_not_finite(t)
+
+    def _tell_gates(self) -> None:
+        for frame, index, up in self.cv_in.edges():
+            self.control.report(ReportKind.CV_GATE, frame, slot=index, a=int(up))
 
     def _tell_not_finite(self, t: int) -> None:
         """Name the sources that were stopped, and let effects forget what they heard."""
@@ -366,11 +375,13 @@ def plain_map(patch: Patch) -> ChannelMap:
         n: tuple(c - 1 for c in o.channels if isinstance(c, int)) for n, o in patch.outputs.items()
     }
     cv = {n: c.channel - 1 for n, c in patch.cv.items() if isinstance(c.channel, int)}
+    cv_in = {n: c.channel - 1 for n, c in patch.cv_in.items() if isinstance(c.channel, int)}
     highest_out = [*(c for chans in outputs.values() for c in chans), *cv.values()]
     return ChannelMap(
         inputs=inputs,
         outputs=outputs,
         cv=cv,
-        channels_in=max(inputs.values(), default=-1) + 1,
+        channels_in=max([*inputs.values(), *cv_in.values()], default=-1) + 1,
         channels_out=max(highest_out, default=-1) + 1,
+        cv_in=cv_in,
     )

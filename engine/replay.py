@@ -54,6 +54,7 @@ class Tape:
 
     def __init__(self, session: Session) -> None:
         names = [f"input.{n}" for n in session.patch.inputs]
+        names += [f"cv_in.{n}" for n in _voltages(session.patch)]
         textures = [f"texture.{n}" for n, p in session.patch.players.items() if p.to]
         self._inputs = [session.tracks.get(n) for n in names]
         self._textures = [session.tracks.get(n) for n in textures]
@@ -142,13 +143,14 @@ class Replay:
         try:
             for name, epoch in zip(_note_rings(self.patch), facts["epochs"], strict=True):
                 shared.ring(name).pointer.epoch = int(epoch)
-            c = facts["channels"]
+            c, voltages = facts["channels"], _voltages(self.patch)
             channels = ChannelMap(
                 inputs={n: i for i, n in enumerate(self.patch.inputs)},
                 outputs={n: tuple(map(int, v)) for n, v in c["outputs"].items()},
                 cv={n: int(v) for n, v in c["cv"].items()},
-                channels_in=max(1, len(self.patch.inputs)),
+                channels_in=max(1, len(self.patch.inputs) + len(voltages)),
                 channels_out=int(c["channels_out"]),
+                cv_in={n: len(self.patch.inputs) + i for i, n in enumerate(voltages)},
             )
             rate = float(facts["rate"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -238,6 +240,11 @@ def _from_tape(patch: Patch) -> Patch:
         n: replace(i, stream=None, trim_db=0.0) if i.stream else i for n, i in patch.inputs.items()
     }
     return replace(patch, inputs=inputs)
+
+
+def _voltages(patch: Patch) -> list[str]:
+    """What comes in as a voltage, from the device: those are on tape."""
+    return [n for n, c in patch.cv_in.items() if c.channel is not None]
 
 
 def _note_rings(patch: Patch) -> list[str]:

@@ -60,6 +60,14 @@ class RigCv:
 
 
 @dataclass(frozen=True)
+class RigCvIn:
+    channel: int | str | None = None
+    volts_full_scale: float | None = None
+    offset_volts: float | None = None
+    polarity: int | None = None
+
+
+@dataclass(frozen=True)
 class Rig:
     """tuning_hz: A4, as the players tune here."""
 
@@ -71,3 +79,4 @@ class Rig:
     midi: dict[str, RigPort] = field(default_factory=dict)
     surfaces: dict[str, RigPort] = field(default_factory=dict)
     cv: dict[str, RigCv] = field(default_factory=dict)
+    cv_in: dict[str, RigCvIn] = field(default_factory=dict)

@@ -20,6 +20,7 @@ PLACED = {
     "midi": ("port",),
     "surfaces": ("port",),
     "cv": ("channel", "volts_full_scale", "offset_volts", "polarity", "calibration"),
+    "cv_in": ("channel", "volts_full_scale", "offset_volts", "polarity"),
 }
 
 
@@ -28,7 +29,7 @@ def place(patch: Patch, rig: Rig) -> Patch:
     changed: dict[str, Any] = {"audio": _over(patch.audio, rig.audio, PLACED["audio"])}
     if rig.tuning_hz is not None:
         changed["tuning_hz"] = rig.tuning_hz
-    for kind in ("inputs", "outputs", "midi", "surfaces", "cv"):
+    for kind in ("inputs", "outputs", "midi", "surfaces", "cv", "cv_in"):
         here = getattr(rig, kind)
         changed[kind] = {
             name: _over(own, here[name], PLACED[kind]) if name in here else own
@@ -56,6 +57,11 @@ def unplaced(patch: Patch) -> list[str]:
     ]
     missing += [f"output {n}: no channels" for n, o in patch.outputs.items() if not o.channels]
     missing += [f"cv {name}: no channel" for name, cv in patch.cv.items() if not cv.channel]
+    missing += [
+        f"cv_in {name}: no channel"
+        for name, cv in patch.cv_in.items()
+        if cv.channel is None and cv.kind != "chaos"
+    ]
     missing += [f"midi {name}: no port" for name, given in patch.midi.items() if not given.port]
     return missing
 

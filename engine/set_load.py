@@ -23,7 +23,18 @@ from engine.patch_yaml import Node, Sequence, describe, read_tree
 from engine.rig_load import LoadedRig, load_rig
 from engine.song import SetList, Song, songs_of, without
 
-PARTS = ("inputs", "midi", "voices", "players", "roles", "outputs", "cv", "surfaces")
+PARTS = (
+    "inputs",
+    "midi",
+    "voices",
+    "players",
+    "roles",
+    "outputs",
+    "cv",
+    "cv_in",
+    "routes",
+    "surfaces",
+)
 ALIKE = ("soundfont", "armed", "audio", "tuning_hz")
 
 

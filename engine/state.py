@@ -16,6 +16,8 @@ MAX_SOURCES = 48
 MAX_BUSES = 16
 MAX_CV = 16
 MAX_STREAMS = 16
+MAX_CV_IN = 8
+MAX_ROUTES = 16
 MAX_STRIPS = 32
 MAX_GROUPS = 4
 FOREVER = 2**62
@@ -101,6 +103,17 @@ CV = np.dtype(
         ("on", "<i4"),
     ]
 )
+MOD = np.dtype(
+    [
+        ("value", "<f8"),
+        ("last", "<f8", (2,)),
+        ("x", "<f8", (3,)),
+        ("step", "<i8"),
+        ("high", "<i4"),
+        ("frozen", "<i4"),
+    ]
+)
+ROUTE = np.dtype([("from", "<f8"), ("to", "<f8")])
 TIMELINE = np.dtype(
     [
         ("frame", "<i8"),
@@ -127,6 +140,8 @@ STATE = np.dtype(
         ("limiters", LIMITER, (MAX_BUSES,)),
         ("streams", STREAM, (MAX_STREAMS,)),
         ("cv", CV, (MAX_CV,)),
+        ("mods", MOD, (MAX_CV_IN,)),
+        ("routes", ROUTE, (MAX_ROUTES,)),
         ("timeline", TIMELINE),
         ("notes", "u1", (MAX_VOICES, 128)),  # velocity of what sounds
         ("intakes", INTAKE, (1 + MAX_PLAYERS,)),
@@ -151,6 +166,8 @@ for _name, _dtype in (
     ("seg_limiter_state", LIMITER),
     ("seg_stream", STREAM),
     ("seg_cv", CV),
+    ("seg_mod", MOD),
+    ("seg_route_state", ROUTE),
     ("seg_strip", STRIP),
     ("seg_timeline", TIMELINE),
     ("seg_duck", DUCK),

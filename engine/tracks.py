@@ -35,7 +35,7 @@ class TrackError(Exception):
 
 @dataclass(frozen=True)
 class Track:
-    """name: input.NAME or texture.NAME (as it came in) or bus.NAME (as it left)."""
+    """name: input.NAME, texture.NAME or cv_in.NAME (as it came in) or bus.NAME (as it left)."""
 
     name: str
     channels: int
@@ -58,6 +58,7 @@ def tracks_of(patch: Patch) -> list[Track]:
     return [
         *(Track(f"input.{n}", 1) for n in patch.inputs),
         *(Track(f"texture.{n}", 2) for n, p in patch.players.items() if p.to),
+        *(Track(f"cv_in.{n}", 1) for n, c in patch.cv_in.items() if c.channel is not None),
         *(Track(f"bus.{n}", 2) for n in patch.outputs),
     ]
 

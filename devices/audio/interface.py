@@ -164,14 +164,22 @@ def map_channels(
             missing.append(f"cv {name}: {line.channel} is channel {channel + 1}, taken already")
         else:
             cv[name] = channel
+    cv_in: dict[str, int] = {}
+    for name, given in patch.cv_in.items():
+        channel = _channel(given.channel or None, count_in, names_in)
+        if channel is not None:
+            cv_in[name] = channel
+        elif given.channel or given.kind != "chaos":
+            missing.append(f"cv_in {name}: {_wanted([given.channel], count_in)}")
     used_out = [*(c for chans in outputs.values() for c in chans), *cv.values()]
     return (
         ChannelMap(
             inputs=inputs,
             outputs=outputs,
             cv=cv,
-            channels_in=max(inputs.values(), default=-1) + 1,
+            channels_in=max([*inputs.values(), *cv_in.values()], default=-1) + 1,
             channels_out=max(used_out, default=-1) + 1,
+            cv_in=cv_in,
         ),
         missing,
     )

@@ -18,6 +18,7 @@ from engine.bench.native import NativeError
 MEASURES = (
     "stem_onset",
     "seam",
+    "cv",
 )  # modules, in the order they run
 
 

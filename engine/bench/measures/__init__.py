@@ -2,6 +2,7 @@
 
 stem_onset   where the onsets of an audio stem fall while the tempo moves
 seam         what is to be heard where its slices are joined
+cv           how far captured voltages are from what was played
 
 Each is named in engine/bench/performance.py and may be run alone: `segue bench performance --only
 NAME`. Not real-time safe.
