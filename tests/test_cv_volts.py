@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from engine_stage import Stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devices.audio.process import Callback
 from engine.layout import CommandKind, NoteKind, SafeKind
 from engine.patch import Cv, Input, MidiIn, Output, Patch, Player, Voice
 
@@ -142,6 +145,26 @@ def test_resumed_gates_start_at_zero_and_pitches_where_they_were() -> None:
     stage.note("midi_notes", NoteKind.OFF, key=72)
     stage.note("midi_notes", NoteKind.ON, key=60)
     assert volts(stage.play(512), GATE)[-1] == pytest.approx(5.0)
+
+
+def test_block_that_fails_holds_the_pitch_and_has_no_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(PATCH)
+    stage.note("midi_notes", NoteKind.ON, key=72, voice=0)
+    stage.note("answers.duo", NoteKind.ON, key=66, voice=1)
+    before = stage.play(256)
+    callback = Callback(stage.shared, stage.engine, None)
+
+    def fail(t: int) -> None:
+        raise ValueError(t)
+
+    monkeypatch.setattr(stage.engine, "forward", fail)
+    dry, out = np.full((128, 1), 0.25, np.float32), np.ones_like(before[:128])
+    callback(dry, out, 128, SimpleNamespace(inputBufferAdcTime=0.0), 0)
+    assert callback.errors == 1
+    for channel in (PITCH, PITCH2):
+        np.testing.assert_allclose(out[:, channel], before[-1, channel], atol=1e-6)
+    assert not out[:, [GATE, GATE2]].any()
+    np.testing.assert_array_equal(out[:, :2], 0.25)
 
 
 def test_panic_lowers_every_gate() -> None:

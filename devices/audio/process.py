@@ -118,6 +118,7 @@ class Callback:
             if self.engine.patch.inputs[name].dry == "segue":
                 for c in channels.outputs.get("main", ()):
                     outdata[:, c] += indata[:, channel]
+        self.engine.cv.hold(outdata)
 
     def _block(self, indata: Any, outdata: Any, frames: int, info: Any, status: Any) -> None:
         wall, cpu = time.monotonic_ns(), time.thread_time_ns()
