@@ -212,7 +212,7 @@ class ConductorProcess:
 
 
 def request_rate(shared: Shared) -> float:
-    clock = shared.clock()
+    clock = shared.played()
     return clock.rate if clock else float(shared.patch.audio.rate)
 
 

@@ -62,10 +62,10 @@ class ListenerHost:
 
 
 def _serve(shared: Shared, stop: Stop) -> int:
-    while not stop and shared.clock() is None:
+    while not stop and shared.played() is None:
         shared.heartbeat("listener")
         time.sleep(0.02)
-    clock = shared.clock()
+    clock = shared.played()
     path = importlib.import_module(f"models.{LISTENER}").ADAPTER
     module, _, name = path.partition(":")
     observer: Observer = getattr(importlib.import_module(module), name)()

@@ -157,9 +157,10 @@ class TextureHost:
 
 def _serve(shared: Shared, stop: Stop, name: str) -> int:
     process = f"player.{name}"
-    while not stop and shared.clock() is None:
+    while not stop and shared.played() is None:
+        shared.heartbeat(process)
         time.sleep(0.02)
-    clock = shared.clock()
+    clock = shared.played()
     rate = clock.rate if clock else float(shared.patch.audio.rate)
     started = time.monotonic()
     adapter = load_player(shared.patch, name, int(rate))

@@ -39,7 +39,7 @@ class PoolHost:
         soundfont = find_soundfont(shared.patch)
         if soundfont is None:
             raise SystemExit("no SoundFont: stems cannot be rendered (install timgm6mb-soundfont)")
-        clock = shared.clock()
+        clock = shared.played()
         rate = int(clock.rate) if clock else shared.patch.audio.rate
         makers = sorted({r.maker for r in shared.patch.roles.values()} - {"rules"})
         tuning_hz = shared.patch.tuning_hz
@@ -177,6 +177,9 @@ def main() -> int:
     one_thread()
     shared, stop = enter(sys.argv[1], "pool", nice=5)
     assert Path(sys.argv[1]).is_dir()
+    while not stop and shared.played() is None:
+        shared.heartbeat("pool")
+        time.sleep(0.02)
     PoolHost(shared).run(stop)
     return 0
 

@@ -32,10 +32,10 @@ def take_of(shared: Shared, session: Path) -> Path:
 
 
 def _serve(shared: Shared, stop: Stop, session: Path) -> int:
-    while not stop and shared.clock() is None:
+    while not stop and shared.played() is None:
         shared.heartbeat("recorder")
         time.sleep(0.02)
-    clock = shared.clock()
+    clock = shared.played()
     recording: Recording | None = None
     stopped = told = ""
     try:

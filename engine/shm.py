@@ -366,6 +366,12 @@ class Shared:
             phase=AudioPhase(int(c["state"])),
         )
 
+    def played(self) -> Clock | None:
+        """The clock once a block has been played; None while the device is still waited for, whose
+        rate nobody knows then."""
+        clock = self.clock()
+        return clock if clock is not None and clock.rate else None
+
     def frame_at(self, mono_ns: int) -> int:
         """The device frame at a host time; 0 before the first block."""
         clock = self.clock()

@@ -22,6 +22,9 @@ from engine.patch import Patch
 from engine.performance import ChannelMap
 
 CLIENT_NAME = "segue"
+# PortAudio puts the names of JACK's clients into patterns as they are: those with any of these it
+# lists without channels, or with those of others.
+UNOPENED = re.compile(r"[()\[\]{}+?*|^$\\]")
 
 
 class NoDeviceError(Exception):
@@ -70,7 +73,7 @@ def _candidates(sd: Any, want_jack: bool) -> list[tuple[int, dict[str, Any], str
     found = []
     for index, device in enumerate(sd.query_devices()):
         host = hosts[device["hostapi"]]
-        if want_jack and "JACK" not in host:
+        if want_jack and ("JACK" not in host or UNOPENED.search(device["name"])):
             continue
         if device["max_output_channels"] > 0:
             found.append((index, device, host))
@@ -91,7 +94,11 @@ def choose(sd: Any, patch: Patch, jack: JackClock | None) -> Found:
         matching = system or [c for c in candidates if c[0] in default] or candidates
     if not matching:
         names = ", ".join(f"{c[2]}: {c[1]['name']}" for c in candidates) or "none at all"
-        raise NoDeviceError(f"audio.device {patch.audio.device!r} matches nothing; found {names}")
+        problem = f"audio.device {patch.audio.device!r} matches nothing; found {names}"
+        if jack is not None and pattern is not None:
+            hidden = [c for c in jack.clients() if UNOPENED.search(c) and pattern.search(c)]
+            problem += "".join(f"; rename {c!r}: PortAudio opens no ( ) [ ] + ?" for c in hidden)
+        raise NoDeviceError(problem)
     index, device, host = matching[0]
     ports_in, ports_out = jack.ports(str(device["name"])) if jack is not None else ([], [])
     channels, missing = map_channels(

@@ -79,9 +79,14 @@ class JackClock:
         then its aliases; any of them may hold spaces. Not real-time safe."""
         return self._ports(client, PORT_IS_OUTPUT), self._ports(client, PORT_IS_INPUT)
 
+    def clients(self) -> list[str]:
+        """Names of all clients with audio ports that can be played to. Not real-time safe."""
+        names = [port[0].rpartition(":")[0] for port in self._ports("", PORT_IS_INPUT)]
+        return list(dict.fromkeys(names))
+
     def _ports(self, client: str, flags: int) -> list[PortNames]:
         lib = self._lib
-        pattern = f"^{re.escape(client)}:".encode()
+        pattern = f"^{re.escape(client)}:".encode() if client else _ffi.NULL
         names = lib.jack_get_ports(self._client, pattern, AUDIO_TYPE, flags)
         found: list[PortNames] = []
         if names == _ffi.NULL:
