@@ -66,3 +66,29 @@ def test_a_long_gap_starts_anew() -> None:
     later = 1024 + BLOCK + BRIDGE_FRAMES + 1
     heard = listen([1024, *(later + k * BLOCK for k in range(4))])
     assert [t for t, _ in heard.hops] == [later]
+
+
+class Struck(Heard):
+    """An observer that finds something at the first frame of every hop."""
+
+    def observe(self, t: int, audio: np.ndarray) -> np.ndarray:
+        found = np.zeros(1, OBSERVATION)
+        found["frame"] = t
+        return found
+
+
+def test_what_is_heard_is_older_than_what_is_played_with_it_by_the_round_trip() -> None:
+    patch = Patch(
+        inputs={"drums": Input(channel=1, to={"main": 0.0})}, outputs={"main": Output((1, 2))}
+    )
+    for late in (0, 427):
+        shared = Shared.private(patch)
+        host = ListenerHost(shared, Struck(), late)
+        ring = shared.ring("tap.listener")
+        for block in range(8):
+            record = np.zeros(1, ring.dtype)
+            record["frame"], record["count"] = 1024 + block * BLOCK, BLOCK
+            ring.push(record)
+        host.turn()
+        told = [int(o["frame"]) for o in shared.ring("observations").pop(8)]
+        assert told == [1024 - late, 1536 - late]
