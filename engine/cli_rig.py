@@ -42,7 +42,7 @@ def chosen_rig(args: argparse.Namespace) -> Path | None:
 
 def say_rig(patch: Any, rig: Path | None) -> None:
     """Which rig is in force, and what of the patch has no place; to standard error."""
-    from engine.rig_load import default_rig
+    from engine.rig_load import default_rig, load_rig
     from engine.rig_place import unplaced
 
     if rig is None:
@@ -50,8 +50,9 @@ def say_rig(patch: Any, rig: Path | None) -> None:
               file=sys.stderr)  # fmt: skip
     else:
         print(f"rig: {rig}", file=sys.stderr)
-    for line in unplaced(patch) if rig is not None else ():
-        print(f"  missing: {line}, in neither patch nor rig", file=sys.stderr)
+        lines = [f"{line}, in neither patch nor rig" for line in unplaced(patch)]
+        for line in (*lines, *load_rig(rig).missing):
+            print(f"  missing: {line}", file=sys.stderr)
 
 
 def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -27,10 +27,10 @@ class Here:
 def rig_problems(path: Path, here: Here) -> list[str]:
     """A line for everything that is wrong with a rig or not here, [] if it is all there."""
     try:
-        rig = load_rig(path).rig
+        loaded = load_rig(path)
     except PatchError as error:
         return [str(p) for p in error.problems]
-    return [*_missing(rig, here), *_files(rig), *_measured(rig)]
+    return [*_missing(loaded.rig, here), *loaded.missing, *_measured(loaded.rig)]
 
 
 def _missing(rig: Rig, here: Here) -> list[str]:
@@ -54,14 +54,6 @@ def _missing(rig: Rig, here: Here) -> list[str]:
             if given.port and not any(re.search(given.port, port) for port in here.midi):
                 lines.append(f"{kind} {name}: no MIDI port matches {given.port}")
     return lines
-
-
-def _files(rig: Rig) -> list[str]:
-    return [
-        f"cv {name}: no calibration file {cv.calibration}"
-        for name, cv in rig.cv.items()
-        if cv.calibration and not Path(cv.calibration).is_file()
-    ]
 
 
 def _measured(rig: Rig) -> list[str]:

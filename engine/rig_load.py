@@ -21,11 +21,13 @@ __all__ = ["LoadedRig", "PatchError", "default_rig", "load_rig"]
 
 @dataclass(frozen=True)
 class LoadedRig:
-    """reader: knows the lines, for faults that show only together with a patch."""
+    """reader: knows the lines, for faults that show only together with a patch. missing: files that
+    it names and that are not here, a line each; the rig does without them."""
 
     path: Path
     rig: Rig
     reader: Reader
+    missing: tuple[str, ...] = ()
 
 
 # For a patch that is read for its names: nothing stands anywhere, and nothing is missing.
@@ -50,9 +52,12 @@ def check_rig(path: Path, data: bytes) -> LoadedRig:
     rig: Rig = reader.table(read_tree(str(path), data, "rig"), "", Rig)
     if reader.problems:
         raise PatchError(reader.problems)
-    folder = path.resolve().parent
-    cv = {
-        name: replace(here, calibration=here.calibration and str(resolve(here.calibration, folder)))
-        for name, here in rig.cv.items()
-    }
-    return LoadedRig(path, replace(rig, cv=cv), reader)
+    cv, missing = dict(rig.cv), []
+    for name, here in rig.cv.items():
+        if here.calibration is None:
+            continue
+        at = resolve(here.calibration, path.resolve().parent)
+        cv[name] = replace(here, calibration=str(at) if at.exists() else None)
+        if not at.exists():
+            missing.append(f"cv {name}: no calibration file {at}; it plays uncalibrated")
+    return LoadedRig(path, replace(rig, cv=cv), reader, tuple(missing))

@@ -115,6 +115,20 @@ def test_what_is_no_rig_is_refused_whole(tmp_path: Path, text: bytes) -> None:
     assert all(Path(p.file).name == "rig.yaml" for p in problems(tmp_path, text))
 
 
+def test_a_calibration_that_is_not_here_is_done_without_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "rig.yaml"
+    path.write_text(RIG.replace("{channel: 7,", "{channel: 7, calibration: cv/none.txt,"))
+    loaded = load_rig(path)
+    assert loaded.rig.cv["pitch"].calibration is None
+    assert loaded.rig.cv["pitch"].channel == 7
+    (line,) = loaded.missing
+    assert str(tmp_path / "cv" / "none.txt") in line
+    (tmp_path / "cv").mkdir()
+    (tmp_path / "cv" / "none.txt").touch()
+    assert load_rig(path).rig.cv["pitch"].calibration == str(tmp_path / "cv" / "none.txt")
+    assert load_rig(path).missing == ()
+
+
 def test_a_rig_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PatchError, match=r"no such file, expected a rig file"):
         load_rig(tmp_path / "none.yaml")
