@@ -143,6 +143,10 @@ def test_the_rig_brings_the_oscillator_of_tonight(tmp_path: Path) -> None:
     rig.parent.mkdir()
     patch.write_text(PATCH.replace("calibration: vco.txt", "table: [[60, 0], [72, 1]]"))
     rig.write_text("cv: {pitch: {calibration: vco.txt, volts_full_scale: 8}}\n")
+    # one that is not here is missing, and the patch's own word stands
+    assert load_patch(patch, rig=load_rig(rig)).cv["pitch"].table == ((60.0, 0.0), (72.0, 1.0))
+    assert "vco.txt" in load_rig(rig).missing[0]
+    (rig.parent / "vco.txt").write_text("60 zero\n")
     with pytest.raises(PatchError, match=r"rig\.yaml:1: cv\.pitch\.calibration: found .*vco\.txt"):
         load_patch(patch, rig=load_rig(rig))
     (rig.parent / "vco.txt").write_text(HEAD + "60 0.0\n72 0.5\n")
