@@ -357,9 +357,18 @@ static float *source_row(const seg_desk *d, int source) {
 
 static float *bus_row(const seg_desk *d, int bus) { return d->buses + 2 * bus * d->stride; }
 
-/* Inputs into their sources. Nonzero: something was missing or not finite. */
+/* Textures and inputs into their sources. Nonzero: something was missing or not finite. */
 int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, int n) {
   int64_t wrong = 0;
+  for (int i = 0; i < d->texture_count; i++) {
+    seg_texture *p = &d->textures[i];
+    float *rows = source_row(d, p->source);
+    seg_stream_read(p->ring, p->stream, 2, rows, d->stride, t, n);
+    if (d->raw)
+      for (int side = 0; side < 2; side++)
+        memcpy(d->raw + (d->input_count + 2 * i + side) * d->stride, rows + side * d->stride,
+               sizeof(float) * (size_t)n);
+  }
   for (int i = 0; i < d->input_count; i++) {
     seg_input *p = &d->inputs[i];
     float *row = source_row(d, i);
@@ -368,7 +377,10 @@ int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, i
       p->missing = seg_stream_read(p->ring, p->stream, 1, row, d->stride, t, n);
     else if (p->channel >= 0 && in)
       seg_gather(in, channels, p->channel, n, p->trim, row);
-    else
+    else if (p->texture >= 0) {
+      const float *left = source_row(d, p->texture), *right = left + d->stride;
+      for (int f = 0; f < n; f++) row[f] = p->trim * 0.5f * (left[f] + right[f]);
+    } else
       memset(row, 0, sizeof(float) * (size_t)n);
     if (d->raw) {
       float *raw = d->raw + i * d->stride;
@@ -398,19 +410,10 @@ static void duck(seg_desk *d, int n) {
   seg_duck_run(d->duck, keys, d->key_count, targets, 2 * d->target_count, n);
 }
 
-/* Textures and stems into their sources, all sources but the effects' returns into the buses, then
+/* Stems into their sources, all sources but the effects' returns into the buses, then
  * the effects.
  * Returns how many values were not finite. */
 int64_t seg_desk_mix(seg_desk *d, int64_t t, int n) {
-  for (int i = 0; i < d->texture_count; i++) {
-    seg_texture *p = &d->textures[i];
-    float *rows = source_row(d, p->source);
-    seg_stream_read(p->ring, p->stream, 2, rows, d->stride, t, n);
-    if (d->raw)
-      for (int side = 0; side < 2; side++)
-        memcpy(d->raw + (d->input_count + 2 * i + side) * d->stride, rows + side * d->stride,
-               sizeof(float) * (size_t)n);
-  }
   d->started = d->ended = 0;
   if (d->role_count) {
     float *roles = source_row(d, d->first_role);

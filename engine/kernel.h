@@ -191,10 +191,13 @@ typedef struct {
 
 /* ---- the desk: everything a block needs, laid out once; Python decides, these add ---- */
 
-/* A live input: from a device channel, or a stream ring (performers), or silent (-1). */
+/* A live input: from a device channel, a stream ring (performers), a texture's source (`texture`), or
+ * silent (-1, both). */
 typedef struct {
   int32_t channel;
+  int32_t texture;
   float trim;
+  int32_t pad;
   seg_ring *ring;
   seg_stream *stream;
   int64_t missing; /* frames of this block that the ring did not have */

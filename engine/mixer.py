@@ -81,6 +81,8 @@ def is_generated(patch: Patch, source: str) -> bool:
     if kind == "voice":
         played = {p.voice for p in patch.players.values()}
         return name in played
+    if kind == "input":
+        return patch.inputs[name].stream in patch.players
     return kind in ("texture", "stems", "effect")
 
 

@@ -18,6 +18,7 @@ from engine.song import Sends, Song
 from engine.tuning import A4_HZ
 
 MONITORS = tuple(f"monitor{i}" for i in range(1, 9))
+PERFORMER = "performer"  # the stream that the demo's performers feed
 BUSES = ("main", "cue", "click", *MONITORS)
 EFFECTS = ("reverb", "delay")
 GROUPS = ("dry", "ai", "stems")
@@ -51,8 +52,9 @@ class Strip:
 @dataclass(frozen=True)
 class Input:
     """channel: device input (from 1), or a regular expression over port names, or None where
-    `stream` names a process that feeds it (the demo's performers). dry: whose dry path it is.
-    written: semitones by which the player's part lies above what sounds (B flat trumpet: 2)."""
+    `stream` names what feeds it: "performer" (the demo's players), or a texture. dry: whose dry
+    path it is. written: semitones by which the player's part lies above what sounds (B flat
+    trumpet: 2)."""
 
     channel: int | str | None = None
     stream: str | None = None

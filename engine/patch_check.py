@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from engine.patch import Patch
+from engine.patch import PERFORMER, Patch
 from engine.patch_check_cv import check_cv, check_cv_in
 from engine.patch_read import Reader, suggest
 from engine.patch_yaml import describe
 from engine.song_check import song_faults
 
-PERFORMER = "performer"  # the stream that the demo's performers feed
 PLAYER_KINDS = ("notes", "texture")
 MAKER_KINDS = ("stems",)
 

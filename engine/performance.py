@@ -28,7 +28,7 @@ from engine.effects import SharedEffects
 from engine.kernel import ffi, lib, pointer
 from engine.layout import MAX_STEMS, LevelKind, NoteKind, ReportKind
 from engine.mixer import BUS_ORDER, Mixer, group_of, linear, sent_buses
-from engine.patch import EFFECTS, GROUPS, Patch
+from engine.patch import EFFECTS, GROUPS, PERFORMER, Patch
 from engine.sampler import MAX_FRAMES, SampledVoice
 from engine.shm import STAGES, Shared, timeline_record
 from engine.slices import cut, hold
@@ -174,7 +174,8 @@ class LivePerformance:
             inputs[i].trim = linear(source.trim_db)
             inputs[i].stream = streams + i
             inputs[i].strip = strips + i
-            if source.stream:
+            inputs[i].texture = mixer.index.get(f"texture.{source.stream}", -1)
+            if source.stream == PERFORMER:
                 inputs[i].ring = self.shared.ring(f"stream.{name}").pointer
         desk.inputs, desk.input_count = inputs, len(patch.inputs)
         players = [n for n, p in patch.players.items() if p.to]

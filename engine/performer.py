@@ -18,7 +18,7 @@ import numpy as np
 
 from engine import demo_score
 from engine.layout import BLOCK_FRAMES, NOTE, audio_dtype
-from engine.patch import Patch
+from engine.patch import PERFORMER, Patch
 from engine.process import Stop, enter
 from engine.shm import Shared
 from engine.soundfont import find_soundfont
@@ -42,7 +42,7 @@ class Performers:
         self._per_beat = rate * 60.0 / patch.clock.bpm
         self._streams: list[tuple[str, np.ndarray]] = []
         for name, source in patch.inputs.items():
-            if source.stream:
+            if source.stream == PERFORMER:
                 audio = demo_score.trombone_audio(
                     soundfont, patch.clock.bpm, rate, key=patch.clock.key
                 )

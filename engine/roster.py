@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.patch import Patch
+from engine.patch import PERFORMER, Patch
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,6 @@ def roster(patch: Patch, performing: bool, recording: bool) -> list[Part]:
         parts.append(Part("pool", "engine.pool_host", silent_s=5.0))
     if recording:
         parts.append(Part("recorder", "engine.recorder", silent_s=10.0))
-    if performing and any(i.stream for i in patch.inputs.values()):
+    if performing and any(i.stream == PERFORMER for i in patch.inputs.values()):
         parts.append(Part("performer", "engine.performer", silent_s=10.0))
     return parts

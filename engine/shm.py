@@ -29,7 +29,7 @@ import numpy as np
 
 from engine import layout
 from engine.kernel import ffi, lib
-from engine.patch import Patch
+from engine.patch import PERFORMER, Patch
 from engine.ring import Ring
 from engine.song import slowest_bar_s
 from engine.state import MAX_SOURCES, STATE, TIMELINE
@@ -156,7 +156,7 @@ def ring_table(patch: Patch, recording: bool) -> dict[str, tuple[np.dtype, int, 
         rings["tap.recorder"] = (tap_dtype(patch), 4096, "recorder")
         rings["admitted"] = (layout.ADMITTED, 16384, "recorder")
     for name, source in patch.inputs.items():
-        if source.stream:
+        if source.stream == PERFORMER:
             rings[f"stream.{name}"] = (layout.audio_dtype(1), 1024, "audio")
     for name, player in patch.players.items():
         if player.to:
@@ -167,7 +167,7 @@ def ring_table(patch: Patch, recording: bool) -> dict[str, tuple[np.dtype, int, 
             rings[f"answers.{name}"] = (layout.NOTE, 1024, "audio")
             if player.midi_out:
                 rings[f"answers_midi.{name}"] = (layout.NOTE, 1024, "midi")
-    if any(source.stream for source in patch.inputs.values()):
+    if any(source.stream == PERFORMER for source in patch.inputs.values()):
         rings["performer_notes"] = (layout.NOTE, 1024, "midi")
         rings["computer_notes"] = (layout.NOTE, 256, "midi")
     return rings

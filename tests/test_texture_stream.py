@@ -8,6 +8,7 @@ from engine_stage import Stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.layout import SafeKind
 from engine.patch import Input, Output, Patch, Player
 
 PATCH = Patch(
@@ -137,3 +138,26 @@ def test_a_successor_of_the_audio_process_goes_on_in_the_stream() -> None:
     stage.resume(stage.engine.state, gap=1000)
     out = stage.play(2048)
     assert np.array_equal(out, sound.T[3048:5096])
+
+
+@pytest.mark.parametrize("block", [64, 128, 131])
+def test_an_input_fed_by_a_texture_hears_it_in_the_same_frame_and_is_silent_under_dry(
+    block: int,
+) -> None:
+    patch = Patch(
+        inputs={
+            "mic": Input(channel=1),
+            "under": Input(stream="sea", trim_db=-6.0, to={"monitor1": 0.0}),
+        },
+        players={"sea": Player(model="rave", listens="mic", to={"main": 0.0})},
+        outputs={"main": Output((1, 2)), "monitor1": Output((3,))},
+    )
+    stage = Stage(patch, block=block)
+    sound = noise(20_000)
+    stage.texture("sea", stage.t, sound)
+    out = stage.play(6000)
+    trim = np.float32(10 ** (-6 / 20)) * np.float32(0.5)
+    wanted = trim * (sound[0] + sound[1])
+    assert out[FADE:, 2] == pytest.approx(wanted[FADE:6000], abs=1e-6)
+    stage.safe(SafeKind.DRY_ON)
+    assert not stage.play(6000)[2000:].any()

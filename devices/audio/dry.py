@@ -29,7 +29,9 @@ class DryPath:
     words of engine/shm.py (DRY_*)."""
 
     def __init__(self, client: Any, patch: Patch, words: np.ndarray) -> None:
-        self.inputs = [n for n, i in patch.inputs.items() if i.dry == "segue"][:PORTS_MAX]
+        self.inputs = [n for n, i in patch.inputs.items() if i.dry == "segue" and i.stream is None][
+            :PORTS_MAX
+        ]
         self.outputs = [
             (bus, k) for bus, output in patch.outputs.items() for k in range(len(output.channels))
         ][:PORTS_MAX]
