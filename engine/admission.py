@@ -50,6 +50,14 @@ class NoteIntake:
         """Note the place. Called at a fresh start; then it is kept by take()."""
         self._place["read"], self._place["epoch"] = self._header.read, self.epoch
 
+    def skip(self) -> None:
+        """Drop the notes that wait: they were meant for a time before our first block. Programs,
+        controllers and bends stay. Not real-time safe."""
+        for record in self.ring.pop(self.ring.capacity).tolist():
+            if record[5] in (NoteKind.CC, NoteKind.BEND, NoteKind.PROGRAM):
+                self._put(record, [])
+        self.mark()
+
     def resume(self, t: int, held: dict[tuple[int, int], int]) -> None:
         """Go on from the snapshot in `place`, which stopped before frame t with `held` sounding:
         what the predecessor took and had not sounded by then is taken again. Not real-time safe."""

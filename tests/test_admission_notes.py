@@ -177,3 +177,19 @@ def test_nothing_a_producer_pushes_makes_forward_fail(steps: list) -> None:
     stage.shared.ring("midi_notes").new_epoch()
     stage.play(128)
     assert not stage.engine.state["notes"].any()
+
+
+def test_what_was_played_before_the_first_block_stays_silent_and_its_offs_harm_nothing() -> None:
+    ring = Ring.private(NOTE, 64, "notes")
+    intake = NoteIntake(ring)
+    early = np.zeros(4, NOTE)
+    early["kind"], early["key"], early["velocity"] = NoteKind.ON, (60, 64, 67, 0), 90
+    early["kind"][3], early["value"][3] = NoteKind.PROGRAM, 19
+    ring.push(early)
+    intake.skip()
+    later = np.zeros(2, NOTE)
+    later["kind"], later["key"], later["velocity"] = (NoteKind.OFF, NoteKind.ON), (60, 72), 90
+    ring.push(later)
+    due: list = []
+    intake.take(128, due)
+    assert [(d[3], d[4]) for d in due] == [(NoteKind.PROGRAM, 0), (NoteKind.ON, 72)]

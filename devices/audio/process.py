@@ -167,6 +167,8 @@ class Callback:
             self.engine.control.report(ReportKind.RESUMED, first, a=int(self._resumed))
             if not self._resumed:
                 self._next = first
+                for intake in self.engine.intakes:
+                    intake.skip()
             self.engine.fade_to(first, 0.0, 0)
         t = device + self._offset
         gap = t - self._next
