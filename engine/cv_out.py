@@ -213,5 +213,5 @@ def _resume(cell: np.ndarray, kind: str) -> None:
     cell["count"] = 0
     if kind in ("gate", "trigger", "envelope", "level"):
         cell["value"] = 0.0
-    if kind in ("envelope", "reset", "run"):
+    if kind in ("envelope", *CLOCK_KINDS):
         cell["on"] = 0

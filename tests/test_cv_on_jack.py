@@ -138,13 +138,13 @@ def judge_successor(
 def judge_run(
     volts: np.ndarray, gone: np.ndarray, line: Timeline, start: int, resumed: int, delay: int
 ) -> None:
-    """Run rises with the first bar of the successor; pulses stand on the grid, once those that the
-    death swallowed are made up for."""
+    """Run rises with the first bar of the successor; pulses stand on the grid, none is made up for:
+    whoever counts starts again with run."""
     bar = line.next_boundary(start + resumed, Boundary.BAR) - start + delay
     first = resumed + delay
     assert (rises(volts[first:, RUN]) + first).tolist() == [bar]
-    pulses = set((rises(volts[bar - 10 :, CLOCK]) + bar - 10).tolist())
-    k = round(line.beat_at(bar - delay + start) * 24)
+    pulses = set((rises(volts[first:, CLOCK]) + first).tolist())
+    k = math.ceil(line.beat_at(resumed + 1 + start) * 24)
     while (tick := line.frame_at(k / 24) - start + delay) < len(volts) - RATE // 2:
         assert tick in pulses or gone[tick - BLOCK : tick + BLOCK].any()
         pulses.discard(tick)
