@@ -14,9 +14,9 @@ import numpy as np
 from engine.ask import Ask
 from engine.clock import Clock
 from engine.conductor_hands import ACTIONS
-from engine.conductor_mix import MixState
+from engine.conductor_mix import MixState, howls, let_go
 from engine.cv_routes import CvRoutes
-from engine.layout import COMMAND, CommandKind, ReportKind
+from engine.layout import COMMAND, CommandKind, ObservationKind, ReportKind
 from engine.patch import Patch
 from engine.stem import Play, StemState
 from engine.stem_book import StemBook
@@ -81,6 +81,7 @@ class Conductor:
         line = self.line
         if line is None:
             return
+        let_go(self, now)
         if self.let_in and not self.dry:
             self._let_wanted_in(line, now)
         if self.oriented:  # before, the tempo is nobody's word
@@ -194,7 +195,9 @@ class Conductor:
     def observe(self, observation: np.void) -> None:
         """Before a hand has said where the one is, the tracker hears tuning and applause: until
         then the patch's tempo stands."""
-        if self.clock is not None and self.oriented:
+        if int(observation["kind"]) == ObservationKind.HOWL:
+            howls(self, observation)
+        elif self.clock is not None and self.oriented:
             self.clock.observe(observation)
 
     # ---- hands
@@ -254,7 +257,7 @@ class Conductor:
         self.scripted, self.click, self.dry = saved["scripted"], saved["click"], saved["dry"]
         self.wanted = set(saved["wanted"])
         self.routes.frozen = saved["frozen"]
-        self.mix = MixState(**saved["mix"])
+        self.mix = MixState.of(saved["mix"])
 
     def reconcile(self, stems: np.ndarray, now: int) -> None:
         """After restore: `stems` is what the audio process really has."""

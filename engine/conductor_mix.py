@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine.ask import Ask
 from engine.layout import AUDITION_SLOTS, CommandKind, LevelKind
 from engine.mixer import BUS_ORDER, linear, sends_of
@@ -29,14 +31,32 @@ CUE = BUS_ORDER.index("cue")
 
 
 @dataclass
+class Howling:
+    """last: frame of its last howl, or of its coming back. times: howls since it was calm. step: of
+    GUARD_STEPS_DB, since frame `stepped`."""
+
+    last: int
+    stepped: int
+    times: int = 0
+    step: int = 0
+
+
+@dataclass
 class MixState:
     """What hands have set: levels in dB by name, sources muted and soloed. audition: which of
-    AUDITION_SLOTS a stem was last listened to in."""
+    AUDITION_SLOTS a stem was last listened to in. guarded: by source."""
 
     levels: dict[str, float] = field(default_factory=dict)
     muted: list[str] = field(default_factory=list)
     soloed: list[str] = field(default_factory=list)
+    guarded: dict[str, Howling] = field(default_factory=dict)
     audition: int = 0
+
+    @staticmethod
+    def of(saved: dict[str, Any]) -> MixState:
+        """to_dict backwards."""
+        guarded = {name: Howling(**howl) for name, howl in saved["guarded"].items()}
+        return MixState(**{**saved, "guarded": guarded})
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -183,6 +203,59 @@ def strip(conductor: Conductor, ask: Ask) -> str:
         return f"{ask.setting} {value:g}, expected {low:g} to {high:g}"
     conductor.command(CommandKind.STRIP, slot=index, c=number, x=value)
     return f"{ask.source} {ask.setting} {'off' if ask.value is None else f'{value:g}'}"
+
+
+# ---- against howling
+
+GUARD_STEPS_DB, GUARD_S = (0.0, -18.0, -36.0, -90.0), 0.03
+DEEPER_S = 0.15  # what howls on after so long goes a step deeper
+GUARD_HOLD_S, GUARD_BACK_S = 2.0, 1.5  # the hold doubles each time, until it has been calm
+HOLDS_MOST = 6
+CALM_S = 30.0
+
+
+def howls(conductor: Conductor, observation: np.void) -> None:
+    """A source that howls goes down by a step on every bus but the cue, and by another if that was
+    not enough; let_go brings it back."""
+    names = source_names(conductor.patch)
+    source, frame = int(observation["input"]), int(observation["frame"])
+    if conductor.line is None or source >= len(names):
+        return
+    name, rate, mix = names[source], conductor.line.rate, conductor.mix
+    howl = mix.guarded.setdefault(name, Howling(last=frame, stepped=frame))
+    if howl.step == 0:
+        calm = frame - howl.last > CALM_S * rate
+        howl.times = 1 if calm else min(howl.times + 1, HOLDS_MOST)
+    howl.last = frame
+    if howl.step and frame - howl.stepped < DEEPER_S * rate:
+        return
+    if howl.step + 1 < len(GUARD_STEPS_DB):
+        howl.step, howl.stepped = howl.step + 1, frame
+        _guard(conductor, source, GUARD_STEPS_DB[howl.step], GUARD_S)
+        said = {"hertz": round(float(observation["x"]), 1), "db": round(float(observation["y"]), 1)}
+        conductor.news.append({"event": "howl", "frame": frame, "source": name, **said})
+
+
+def let_go(conductor: Conductor, now: int) -> None:
+    """A tick: what has not howled for its hold comes back over GUARD_BACK_S."""
+    assert conductor.line is not None
+    names = source_names(conductor.patch) if conductor.mix.guarded else []
+    for name, howl in conductor.mix.guarded.items():
+        hold = GUARD_HOLD_S * 2.0 ** (howl.times - 1) * conductor.line.rate
+        if howl.step and now - howl.last > hold:
+            howl.last, howl.step = now, 0
+            _guard(conductor, names.index(name), 0.0, GUARD_BACK_S)
+
+
+def _guard(conductor: Conductor, source: int, db: float, seconds: float) -> None:
+    assert conductor.line is not None
+    conductor.command(
+        CommandKind.LEVEL,
+        slot=source,
+        c=int(LevelKind.GUARD),
+        a=round(seconds * conductor.line.rate),
+        x=linear(db),
+    )
 
 
 MIX_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {

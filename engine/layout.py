@@ -152,6 +152,9 @@ class ObservationKind(IntEnum):
     ONSET = 2  # frame, x=strength
     PITCH = 3  # frame, x=MIDI note (fractional), y=confidence
     LEVEL = 4  # frame, x=dBFS (RMS over the last half second)
+    HOWL = (
+        5  # frame, x=Hz, y=dBFS; input=source index: what a texture or an effect gives back howls
+    )
 
 
 OBSERVATION = np.dtype(

@@ -13,12 +13,48 @@ import time
 import numpy as np
 
 from engine.adapter import Observer
+from engine.howl import HowlDetector
+from engine.layout import OBSERVATION, ObservationKind
+from engine.patch import Patch, guarded_sources, source_names
 from engine.process import Stop, enter, one_thread
 from engine.shm import Shared
 
 LISTENER = "aubio"
 WAIT_S = 0.005
 BRIDGE_FRAMES = 4800  # a longer gap starts the observer anew
+
+
+def _loudest(patch: Patch, source: str) -> float:
+    """The linear gain of a guarded source's loudest send; an effect's return is 1."""
+    kind, _, name = source.partition(".")
+    db = max(patch.players[name].to.values()) if kind == "texture" else 0.0
+    return float(10.0 ** (db / 20.0))
+
+
+class Guard:
+    """Hears what textures and effects give back, and says what howls."""
+
+    def __init__(self, shared: Shared, rate: float) -> None:
+        names = source_names(shared.patch)
+        guarded = guarded_sources(shared.patch)
+        self._sources = [names.index(n) for n in guarded]
+        self._tap = shared.ring("tap.howl") if guarded else None
+        self._out = shared.ring("observations")
+        self._detector = HowlDetector(rate, [_loudest(shared.patch, n) for n in guarded])
+        if self._tap is not None:
+            self._tap.clear()
+
+    def turn(self) -> None:
+        if self._tap is None:
+            return
+        for record in self._tap.pop(64):
+            frame, count = int(record["frame"]), int(record["count"])
+            for howl in self._detector.feed(frame, record["data"][:, :count]):
+                told = np.zeros(1, OBSERVATION)
+                told["frame"], told["kind"] = howl.frame, ObservationKind.HOWL
+                told["input"] = self._sources[howl.row]
+                told["x"], told["y"] = howl.hertz, howl.db
+                self._out.push(told)
 
 
 class ListenerHost:
@@ -72,9 +108,11 @@ def _serve(shared: Shared, stop: Stop) -> int:
     rate = clock.rate if clock else shared.patch.audio.rate
     observer.load(None, int(rate), {})
     host = ListenerHost(shared, observer, round(shared.patch.audio.round_trip_ms * rate / 1000.0))
+    guard = Guard(shared, rate)
     while not stop:
         shared.heartbeat("listener")
         host.turn()
+        guard.turn()
         shared.wait("listener", WAIT_S)
     return 0
 

@@ -179,8 +179,9 @@ class Offline:
             else:
                 host.turn()
         self._make_stems(now)
-        if shared.has_ring("tap.listener"):
-            shared.ring("tap.listener").clear()
+        for ring in ("tap.listener", "tap.howl"):
+            if shared.has_ring(ring):
+                shared.ring(ring).clear()
         if self._recording is not None:
             self._recording.turn()
         self.events.extend(conductor.news)

@@ -293,3 +293,11 @@ def source_names(patch: Patch) -> list[str]:
         *(f"effect.{n}" for n in EFFECTS),
         "click",
     ]
+
+
+def guarded_sources(patch: Patch) -> list[str]:
+    """What can howl: sound that comes back from live inputs by way of a model or an effect."""
+    if not patch.inputs:
+        return []
+    names = source_names(patch)
+    return [n for n in names if n.startswith(("texture.", "effect."))]

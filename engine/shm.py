@@ -29,7 +29,7 @@ import numpy as np
 
 from engine import layout
 from engine.kernel import ffi, lib
-from engine.patch import PERFORMER, Patch
+from engine.patch import PERFORMER, Patch, guarded_sources
 from engine.ring import Ring
 from engine.song import slowest_bar_s
 from engine.state import MAX_SOURCES, STATE, TIMELINE
@@ -155,6 +155,9 @@ def ring_table(patch: Patch, recording: bool) -> dict[str, tuple[np.dtype, int, 
     if recording:
         rings["tap.recorder"] = (tap_dtype(patch), 4096, "recorder")
         rings["admitted"] = (layout.ADMITTED, 16384, "recorder")
+    guarded = guarded_sources(patch)
+    if guarded:
+        rings["tap.howl"] = (layout.audio_dtype(len(guarded)), 256, "listener")
     for name, source in patch.inputs.items():
         if source.stream == PERFORMER:
             rings[f"stream.{name}"] = (layout.audio_dtype(1), 1024, "audio")

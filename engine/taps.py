@@ -1,7 +1,9 @@
 """What the other processes hear: inputs to the listener and the players; to the recorder what came
 in as it came (before trim, strip and guard) and the buses as they left. Never our own output to a
-listener. A full ring loses blocks for its consumer only, and is
-counted there; consumers poll, no bell is rung from here. The kernel writes them (seg_desk_out).
+listener, but to the guard against howling, in its process.
+
+A full ring loses blocks for its consumer only, and is counted there; consumers poll, no bell is
+rung from here. The kernel writes them (seg_desk_out).
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.mixer import BUS_ORDER, Mixer
+from engine.patch import guarded_sources
 from engine.sampler import MAX_FRAMES
 from engine.shm import Shared
 from engine.tracks import tracks_of
@@ -25,6 +28,9 @@ def connect_taps(shared: Shared, mixer: Mixer) -> None:
     listened = list(patch.clock.listen) or list(patch.inputs)
     if listened:
         plans.append(("tap.listener", [heard(n) for n in listened]))
+    guarded = guarded_sources(patch)
+    if guarded:
+        plans.append(("tap.howl", [mixer.row(mixer.index[n]) for n in guarded]))
     for name, player in patch.players.items():
         if player.to:
             plans.append((f"tap.{name}", [heard(player.listens)]))
