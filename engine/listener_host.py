@@ -1,7 +1,8 @@
 """The listener's process: `python -m engine.listener_host FOLDER`.
 
-Hears the live inputs (never our own output), hop by hop, and publishes observations; the conductor
-draws the conclusions.
+Hears the live inputs (without our own output, engine/bleed.py), hop by hop, and publishes
+observations; the conductor draws the conclusions. Beside it, what textures and effects give back is
+heard for howling (engine/howl.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 import numpy as np
 
 from engine.adapter import Observer
+from engine.bleed import Canceller
 from engine.howl import HowlDetector
 from engine.layout import OBSERVATION, ObservationKind
 from engine.patch import Patch, guarded_sources, source_names
@@ -66,8 +68,9 @@ class ListenerHost:
         self._tap = shared.ring("tap.listener")
         self._out = shared.ring("observations")
         self._observer, self._late = observer, late
-        inputs = self._tap.dtype["data"].shape[0]
-        self._hop = np.zeros((inputs, observer.hop), np.float32)
+        rows = self._tap.dtype["data"].shape[0]  # inputs, then what we play that may be in them
+        self._hop = np.zeros((rows, observer.hop), np.float32)
+        self._bleed = [Canceller(observer.hop) for _ in range(rows - 1)]
         self._filled = 0
         self._frame = 0
         self._tap.clear()
@@ -89,7 +92,9 @@ class ListenerHost:
             self._filled += part.shape[1]
             audio = audio[:, part.shape[1] :]
             if self._filled == self._hop.shape[1]:
-                found = self._observer.observe(self._frame, self._hop)
+                for row, canceller in zip(self._hop, self._bleed, strict=False):
+                    row[:] = canceller(row, self._hop[-1])
+                found = self._observer.observe(self._frame, self._hop[:-1])
                 if len(found):
                     found["frame"] -= self._late
                     self._out.push(found)

@@ -98,7 +98,7 @@ class Mixer:
             raise ValueError(f"{len(self.names)} sources, at most {MAX_SOURCES}")
         self.index = {name: i for i, name in enumerate(self.names)}
         self.sources = np.zeros((len(self.names), 2, MAX_FRAMES), np.float32)
-        self.buses = np.zeros((len(BUS_ORDER), 2, MAX_FRAMES), np.float32)
+        self.buses = np.zeros((len(BUS_ORDER) + 1, 2, MAX_FRAMES), np.float32)
         self.not_finite = np.zeros((MAX_SOURCES, 2), np.int64)
         self.source_peaks = np.zeros((MAX_SOURCES, 2), np.float32)
         self.bus_peaks = np.zeros((MAX_BUSES, 2), np.float32)
@@ -127,7 +127,7 @@ class Mixer:
     def _desk(self, patch: Patch, rate: float) -> Any:
         desk = ffi.new("seg_desk *")
         desk.sources, desk.buses, desk.stride = self._sources, self._buses, MAX_FRAMES
-        desk.source_count, desk.bus_count = len(self.names), len(BUS_ORDER)
+        desk.source_count, desk.bus_count = len(self.names), len(self.buses)
         desk.bad = pointer(self.not_finite, "int64_t *")
         desk.source_peaks = pointer(self.source_peaks)
         desk.bus_peaks = pointer(self.bus_peaks)
@@ -139,6 +139,7 @@ class Mixer:
             for n in self.names
             if is_generated(patch, n) and not n.startswith("effect.")
         ]
+        self._generated = frozenset(generated)
         desk.generated = self.keep("int32_t[]", generated or [0])
         desk.generated_count = len(generated)
         self._level_structs = self._source_levels(patch)
@@ -161,7 +162,8 @@ class Mixer:
         return [i for i, bus in enumerate(BUS_ORDER) if bus in named]
 
     def _jobs(self, sources: list[int], mono: set[int], buses: list[int]) -> tuple[Any, int]:
-        jobs = self.keep("seg_job[]", max(1, 2 * len(buses) * len(sources)))
+        ours = [s for s in sources if self._refers(s)]
+        jobs = self.keep("seg_job[]", max(1, 2 * len(buses) * len(sources) + 2 * len(ours)))
         count = 0
         for b in buses:
             for s in sources:
@@ -171,7 +173,25 @@ class Mixer:
                     job.ramp, job.level = self.ramp(s, b), self._level_structs + s
                     job.reach = reach_of(BUS_ORDER[b])
                     count += 1
+        for s in ours:
+            for side in (0, 1):
+                job = jobs[count]
+                job.src, job.dst = self.row(s, side), self.reference
+                job.ramp, job.level = self.ramp(s, 0), self._level_structs + s
+                job.reach = reach_of("main")
+                count += 1
         return jobs, count
+
+    def _refers(self, source: int) -> bool:
+        """Whether a source is ours and nobody's who plays: stems and answers."""
+        kind = self.names[source].partition(".")[0]
+        return kind in ("stems", "voice") and source in self._generated
+
+    @property
+    def reference(self) -> Any:
+        """Pointer to what main has of stems and answers, mono: what may come back through a
+        microphone and is no musician."""
+        return self.bus(len(BUS_ORDER))
 
     def _source_levels(self, patch: Patch) -> Any:
         levels = self.keep("seg_level[]", len(self.names))

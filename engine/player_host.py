@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from engine.adapter import AdapterError, NotePlayer, TexturePlayer
+from engine.bleed import Canceller
 from engine.layout import BLOCK_FRAMES, NOTE, NoteKind, audio_dtype
 from engine.patch import Patch
 from engine.process import Stop, enter, one_thread
@@ -104,7 +105,8 @@ class TextureHost:
         self._out = shared.ring(f"texture.{name}")
         self._out.new_epoch()
         self._in.clear()
-        self._block = np.zeros(player.block, np.float32)
+        self._block = np.zeros((2, player.block), np.float32)  # the input; what we play, in it
+        self._bleed = Canceller(player.block)
         self._filled = 0
         self._frame = 0
         self._allowed = False
@@ -114,19 +116,20 @@ class TextureHost:
             count, frame = int(record["count"]), int(record["frame"])
             if frame != self._frame + self._filled:
                 self._frame, self._filled = frame, 0  # a gap: start a new block
-            self._take(record["data"][0, :count])
+            self._take(record["data"][:, :count])
 
     def _take(self, audio: np.ndarray) -> None:
-        while len(audio):
+        while audio.shape[1]:
             room = self.player.block - self._filled
-            part = audio[:room]
-            self._block[self._filled : self._filled + len(part)] = part
-            self._filled += len(part)
-            audio = audio[room:]
+            part = audio[:, :room]
+            self._block[:, self._filled : self._filled + part.shape[1]] = part
+            self._filled += part.shape[1]
+            audio = audio[:, room:]
             if self._filled == self.player.block:
                 self._work()
 
     def _work(self) -> None:
+        heard = self._bleed(*self._block).astype(np.float32)
         switch = self.shared.sections["switch"].read()
         # The model's own delay is inside what it returned already.
         ahead = self.player.latency - self.player.model_delay
@@ -136,7 +139,7 @@ class TextureHost:
         if allowed:
             assert switch is not None
             controls = switch[0]["controls"][self.index].astype(np.float32)
-            texture = self.player.process(self._block, controls)
+            texture = self.player.process(heard, controls)
             self.send(texture, self._frame + ahead)
         elif self._allowed:
             self.player.reset()

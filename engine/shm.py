@@ -151,7 +151,7 @@ def ring_table(patch: Patch, recording: bool) -> dict[str, tuple[np.dtype, int, 
     }
     listened = list(patch.clock.listen) or list(patch.inputs)
     if listened:
-        rings["tap.listener"] = (layout.audio_dtype(len(listened)), 1024, "listener")
+        rings["tap.listener"] = (layout.audio_dtype(len(listened) + 1), 1024, "listener")
     if recording:
         rings["tap.recorder"] = (tap_dtype(patch), 4096, "recorder")
         rings["admitted"] = (layout.ADMITTED, 16384, "recorder")
@@ -163,7 +163,7 @@ def ring_table(patch: Patch, recording: bool) -> dict[str, tuple[np.dtype, int, 
             rings[f"stream.{name}"] = (layout.audio_dtype(1), 1024, "audio")
     for name, player in patch.players.items():
         if player.to:
-            rings[f"tap.{name}"] = (layout.audio_dtype(1), 256, f"player.{name}")
+            rings[f"tap.{name}"] = (layout.audio_dtype(2), 256, f"player.{name}")
             rings[f"texture.{name}"] = (layout.audio_dtype(2), 256, "audio")
         else:
             rings[f"notes.{name}"] = (layout.NOTE, 1024, f"player.{name}")

@@ -1,6 +1,6 @@
 """What the other processes hear: inputs to the listener and the players; to the recorder what came
-in as it came (before trim, strip and guard) and the buses as they left. Never our own output to a
-listener, but to the guard against howling, in its process.
+in as it came (before trim, strip and guard) and the buses as they left. Beside an input goes what we
+play that may come back through it (Mixer.reference), to be taken away from it (engine/bleed.py).
 
 A full ring loses blocks for its consumer only, and is counted there; consumers poll, no bell is
 rung from here. The kernel writes them (seg_desk_out).
@@ -27,13 +27,13 @@ def connect_taps(shared: Shared, mixer: Mixer) -> None:
 
     listened = list(patch.clock.listen) or list(patch.inputs)
     if listened:
-        plans.append(("tap.listener", [heard(n) for n in listened]))
+        plans.append(("tap.listener", [*(heard(n) for n in listened), mixer.reference]))
     guarded = guarded_sources(patch)
     if guarded:
         plans.append(("tap.howl", [mixer.row(mixer.index[n]) for n in guarded]))
     for name, player in patch.players.items():
         if player.to:
-            plans.append((f"tap.{name}", [heard(player.listens)]))
+            plans.append((f"tap.{name}", [heard(player.listens), mixer.reference]))
     if shared.has_ring("tap.recorder"):
         count = sum(t.channels for t in tracks_of(patch) if not t.name.startswith("bus."))
         raw = mixer.keep("float[]", max(1, count) * MAX_FRAMES)

@@ -60,7 +60,7 @@ class Room:
         if not shared.has_ring("tap.sea"):
             return
         for record in shared.ring("tap.sea").pop(64):
-            sound = np.repeat(record["data"][:, : record["count"]], 2, axis=0)
+            sound = np.repeat(record["data"][:1, : record["count"]], 2, axis=0)
             self.stage.texture("sea", int(record["frame"]) + ECHO, sound)
 
     def _tick(self) -> None:
