@@ -1,6 +1,6 @@
 """What the other processes hear: inputs to the listener and the players; to the recorder what came
-in as it came (before trim, strip and guard) and the buses as they left. Beside an input goes what we
-play that may come back through it (Mixer.reference), to be taken away from it (engine/bleed.py).
+in as it came (before trim, strip and guard) and the buses as they left. Beside an input goes what
+we play that may come back through it (Mixer.reference), to be taken away from it (engine/bleed.py).
 
 A full ring loses blocks for its consumer only, and is counted there; consumers poll, no bell is
 rung from here. The kernel writes them (seg_desk_out).
