@@ -8,7 +8,8 @@ A partitioned frequency-domain adaptive filter (overlap-save, NLMS in each bin; 
 Pang, IEEE Trans. ASSP 38(2), 1990) learns the way to one microphone. Two filters, after K. Ochiai,
 T. Araseki and T. Ogihara (IEEE Trans. Commun. 25(6), 1977): one learns all the time, and what is
 heard goes through a copy of it that was taken when it did better, so a musician who plays does not
-spoil it.
+spoil it. Where so little is left that nobody can have played, the rest is gated: an onset detector
+hears drums at -50 dBFS as well as at -20.
 
 Pure: audio in, audio out; frames are the clock. Not real-time safe; any thread.
 """
@@ -26,6 +27,9 @@ BETTER = 0.9  # of the energy left, for the learning filter to be copied
 WORSE = 2.0  # times the other's: it has gone astray, and begins again from there
 MEMORY = 0.8  # of the energies compared, a block
 FLOOR = 1e-8
+OURS = 0.06  # of the energy is left, or less: nobody plays; the gate closes
+GATE_FRAMES = 64
+SOMEBODY = 0.15  # or more: it opens
 
 
 class Canceller:
@@ -39,6 +43,7 @@ class Canceller:
         self._learning = np.zeros((parts, bins), complex)
         self._heard = np.zeros((parts, bins), complex)
         self._power = np.full(bins, FLOOR)
+        self._gate = 1.0
         self._left = [0.0, 0.0, 0.0]  # energy: of the microphone, after learning, after heard
 
     def __call__(self, microphone: np.ndarray, generated: np.ndarray) -> np.ndarray:
@@ -55,7 +60,7 @@ class Canceller:
         self._past = generated.astype(float)
         power = (np.abs(self._spectra) ** 2).sum(axis=0)
         if power.max() < FLOOR:
-            return microphone.astype(float)
+            return self._gated(microphone.astype(float), 1.0)
         learning = microphone - self._through(self._learning)
         heard = microphone - self._through(self._heard)
         self._learn(learning, power)
@@ -71,7 +76,24 @@ class Canceller:
         elif learnt > WORSE * min(said, whole):
             self._learning[:] = self._heard
             self._left[1] = said
-        return heard if said <= whole else microphone.astype(float)
+        if said > whole:
+            return self._gated(microphone.astype(float), 1.0)
+        return self._gated(heard, self._opening(microphone, heard))
+
+    def _opening(self, microphone: np.ndarray, heard: np.ndarray) -> float:
+        """The gate after this block. A musician opens it at once."""
+        whole, _, said = self._left
+        now = float((heard**2).sum()) > SOMEBODY * float((microphone.astype(float) ** 2).sum())
+        if now or said > SOMEBODY * whole:
+            return 1.0
+        return 0.0 if said < OURS * whole else self._gate
+
+    def _gated(self, sound: np.ndarray, gate: float) -> np.ndarray:
+        before, self._gate = self._gate, gate
+        if before == gate == 1.0:
+            return sound
+        way = np.minimum(np.arange(1, len(sound) + 1) / GATE_FRAMES, 1.0)
+        return sound * (before + (gate - before) * way)
 
     def _through(self, filters: np.ndarray) -> np.ndarray:
         return np.fft.irfft((filters * self._spectra).sum(axis=0))[self._block :]

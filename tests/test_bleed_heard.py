@@ -70,6 +70,22 @@ def test_the_musician_stays(level_db: float, delay_ms: float) -> None:
     assert db(other[resting]) < db(bleed[resting]) - 10
 
 
+def test_a_musician_quieter_than_we_are_is_let_through() -> None:
+    ours = band()
+    bleed = np.convolve(ours, response(5.0, 0.0))[:FRAMES]
+    played = trombone() * 10 ** ((db(bleed) - 6 - db(trombone())) / 20)
+    left = heard(bleed + played, ours)
+    playing = slice(2 * RATE, 4 * RATE)
+    assert db(left[playing]) > db(played[playing]) - 3
+
+
+def test_where_we_alone_are_heard_next_to_nothing_is_left() -> None:
+    ours = band()
+    left = heard(np.convolve(ours, response(5.0, 0.0))[:FRAMES], ours)
+    silent = np.abs(left[4 * RATE :]) < 1e-6
+    assert silent.mean() > 0.5
+
+
 def test_where_nothing_is_generated_no_bit_changes() -> None:
     played = trombone().astype(np.float32)
     assert np.array_equal(heard(played, np.zeros(FRAMES)), played)
