@@ -21,6 +21,7 @@ FAR = 0.04  # share of the tempo
 FACTOR_MAX = 1.9  # farther than engine/stretch.py goes, it is not asked
 AHEAD_BEATS = 0.9  # its place is as near as this when the new one is let in
 SOON_BEATS = 0.3  # ... but not nearer
+FAILED_WAIT_S = 20.0  # what could not be stretched is tried again after this
 TURNS = 16  # of a loop, among which one may begin with a phrase
 _S = StemState
 _COMING = (_S.REQUESTED, _S.GENERATING, _S.LATE, _S.READY, _S.QUEUED)
@@ -71,9 +72,11 @@ def _ask(book: StemBook, entry: StemEntry, line: Timeline, now: int) -> None:
     factor = line.bpm / entry.bpm
     if _off(entry, line) <= FAR or not 1.0 / FACTOR_MAX <= factor <= FACTOR_MAX:
         return
-    others = book.of(entry.role, *_COMING)
-    if not any(e.stretch_of and _family(e) == _family(entry) for e in others):
-        book.ask_stretched(entry, line, now)
+    made = [e for e in book.of(entry.role, *_COMING, _S.FAILED) if e.stretch_of]
+    for other in (e for e in made if _family(e) == _family(entry)):
+        if other.state is not _S.FAILED or now - other.requested_frame < FAILED_WAIT_S * line.rate:
+            return
+    book.ask_stretched(entry, line, now)
 
 
 def _let_in(book: StemBook, entry: StemEntry, line: Timeline, now: int) -> None:

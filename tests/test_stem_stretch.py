@@ -218,6 +218,16 @@ def test_a_tempo_that_comes_back_needs_no_stretched_stem() -> None:
     assert [int(p["id"]) for p in desk.plays()] == [old]
 
 
+def test_what_cannot_be_stretched_is_tried_again_with_patience() -> None:
+    desk, _, new = far()
+    book = desk.conductor.book
+    book.pool_event({"job": new, "event": "failed", "reason": "no"}, desk.now)
+    desk.run(10)
+    assert stretched(desk) == [new]
+    desk.run(15)
+    assert len(stretched(desk)) == 2
+
+
 def test_a_stem_that_was_stopped_meanwhile_is_not_replaced() -> None:
     desk, _, new = far()
     desk.act("stop_role", "drums")
