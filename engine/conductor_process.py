@@ -25,6 +25,7 @@ from engine.conductor import Conductor
 from engine.journal import Journal
 from engine.process import Stop, enter
 from engine.shm import SWITCH, Shared
+from engine.stem_notes import StemNotes
 from engine.stem_stretch import order_of
 
 TICK_S = 0.005
@@ -42,6 +43,7 @@ class ConductorProcess:
         assert shared.folder is not None
         self.journal = Journal(shared.folder, Path(session) if session else None)
         self.conductor = Conductor(shared.patch, shared.slots, shared.slot_frames)
+        self.stem_notes = StemNotes(shared)
         self.conductor.scripted = bool(shared.meta.get("performing"))
         saved = self.journal.load()
         if saved is not None:
@@ -98,6 +100,7 @@ class ConductorProcess:
         for command in conductor.commands:
             shared.ring("commands").push(command)
         conductor.commands.clear()
+        self.stem_notes.turn(conductor.book, conductor.line, now)
         self._send_requests()
         self._set_switch()
         for event in conductor.news:
@@ -145,6 +148,7 @@ class ConductorProcess:
                     "program": role.program,
                     "drums": request.role == "drums",
                     "config": role.config,
+                    "midi": bool(role.voice),
                     "seconds": max(
                         1.0,
                         (request.deadline_frame - self.shared.now()) / request_rate(self.shared),

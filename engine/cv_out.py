@@ -127,7 +127,7 @@ class CvOutputs:
             if ended >> slot & 1 and not self._sounds(int(stem["role"])):
                 end = int(stem["stop"]) + int(stem["fade"])
                 if stem["loop"] < 1:
-                    end = min(end, int(stem["start"]) + int(stem["length"]))
+                    end = min(end, int(stem["length"]) - int(stem["shift"]))
                 self._fall(lines, min(max(t, end), t + n))
 
     def _sounds(self, role: int) -> bool:

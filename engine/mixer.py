@@ -80,6 +80,7 @@ def is_generated(patch: Patch, source: str) -> bool:
     kind, _, name = source.partition(".")
     if kind == "voice":
         played = {p.voice for p in patch.players.values()}
+        played |= {r.voice for r in patch.roles.values()}
         return name in played
     if kind == "input":
         return patch.inputs[name].stream in patch.players

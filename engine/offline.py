@@ -25,6 +25,7 @@ from engine.recording import Recording, new_take
 from engine.shm import STAGES, SWITCH, Shared
 from engine.stem import StemState
 from engine.stem_entry import StemEntry
+from engine.stem_notes import StemNotes, store
 from engine.stem_stretch import order_of
 from engine.stretch import stretch_slot
 
@@ -83,6 +84,7 @@ class Offline:
                 self._hosts.append(TextureHost(self.shared, name, adapter))
             else:
                 self._hosts.append(NoteHost(self.shared, name, adapter, self.rate))
+        self._stem_notes = StemNotes(self.shared)
         self._pool: Pool | None = None
         if patch.roles and soundfont is not None:
             makers = sorted({r.maker for r in patch.roles.values()} - {"rules"})
@@ -171,6 +173,7 @@ class Offline:
         for command in conductor.commands:
             shared.ring("commands").push(command)
         conductor.commands.clear()
+        self._stem_notes.turn(conductor.book, conductor.line, now)
         conductor.routes.steer(self._switch, conductor.let_in and not conductor.dry)
         shared.sections["switch"].write(self._switch)
         for host in self._hosts:
@@ -255,12 +258,17 @@ class Offline:
         if event.job not in self._jobs:
             return
         stem_id, slot = self._jobs[event.job]
+        entry = self.conductor.book.entries.get(stem_id)
         message: dict[str, Any] = {"job": stem_id, "event": event.kind.value}
         if event.kind is EventKind.READY:
             audio = event.stem.audio
             base, frames = slot * self.shared.slot_frames * 2, audio.shape[1]
-            self.shared.arena[base : base + frames] = audio[0]
-            self.shared.arena[base + frames : base + 2 * frames] = audio[1]
+            message["midi"] = entry is not None and bool(self.patch.roles[entry.role].voice)
+            if message["midi"]:
+                store(self.shared, slot, frames, event.stem.notes)
+            else:
+                self.shared.arena[base : base + frames] = audio[0]
+                self.shared.arena[base + frames : base + 2 * frames] = audio[1]
             message["frames"], message["loop"] = frames, event.stem.frames_exact
             message["provenance"] = event.stem.provenance
         elif event.kind is EventKind.FAILED:

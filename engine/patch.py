@@ -113,7 +113,8 @@ class Player:
 class Role:
     """What the pool keeps ready: `ahead` stems of this role. enter: grid of its entries; leave: of
     its retirements, None: the same. play: loop, once, fill or ending. choke: a group of roles of
-    which one sounds."""
+    which one sounds. voice: the sampler voice that plays its stems note by note, as MIDI; empty:
+    they are audio, rendered with `program`."""
 
     maker: str = "rules"
     bars: int = 4
@@ -124,6 +125,7 @@ class Role:
     leave: str | None = None
     play: str = "loop"
     choke: str = ""
+    voice: str = ""
     ahead: int = 2
     to: Sends = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)

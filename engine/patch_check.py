@@ -129,6 +129,7 @@ def _players(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
 def _roles(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
     for name, role in patch.roles.items():
         yield from _model(f"roles.{name}.maker", role.maker, MAKER_KINDS, models)
+        yield from _voice(patch, f"roles.{name}.voice", role.voice or None)
 
 
 def _clock(patch: Patch) -> Iterator[Fault]:

@@ -276,6 +276,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "leave": Field(Choice(tuple(b.value for b in Boundary)), optional=True),
         "play": Field(Choice(tuple(p.value for p in Play))),
         "choke": Field(Text("the name of a choke group", empty=True)),
+        "voice": Field(Text("the name of a voice", empty=True)),
         "ahead": Field(Number(1, VARIATIONS, "stems", whole=True)),
         "to": SENDS,
         "config": Field(Free()),

@@ -119,6 +119,7 @@ class LivePerformance:
         ]
         names = list(patch.players)
         producers = [f"answers.{p}" for p in names if not patch.players[p].to]
+        producers += ["stem_notes"] if shared.has_ring("stem_notes") else []
         admitted = shared.ring("admitted") if shared.has_ring("admitted") else None
         self.log = AdmissionLog(self.mixer.desk, admitted)
         self.intakes = [
@@ -234,6 +235,8 @@ class LivePerformance:
         name = list(self.patch.voices)[voice]
         players = [p for p in self.patch.players.values() if not p.to]
         feeders = [1 + i for i, p in enumerate(players) if p.voice == name]
+        if any(r.voice == name for r in self.patch.roles.values()):
+            feeders.append(len(self.intakes) - 1)
         thru = any(m.voice == name for m in self.patch.midi.values())
         return [0, *feeders] if thru or not feeders else feeders
 

@@ -24,7 +24,8 @@ from engine.pool import EventKind, Pool, PoolEvent
 from engine.process import Stop, enter, one_thread
 from engine.shm import Shared
 from engine.soundfont import find_soundfont
-from engine.stem import StemNote, StemRequest
+from engine.stem import Stem, StemNote, StemRequest
+from engine.stem_notes import store
 from engine.stretch import Stretching
 
 WAIT_S = 0.5
@@ -46,6 +47,7 @@ class PoolHost:
         self.pool = Pool(soundfont, rate, workers=1, warm=makers, tuning_hz=tuning_hz)
         self._stretchings: dict[int, Stretching] = {}  # by stem id
         self._slots: dict[int, tuple[int, int]] = {}  # pool's job -> (stem id, arena slot)
+        self._midi: set[int] = set()  # jobs of which the notes are wanted
         self._outbox: list[dict[str, Any]] = []
         assert shared.folder is not None
         path = shared.folder / "pool.sock"
@@ -130,6 +132,8 @@ class PoolHost:
             deadline_ns=time.monotonic_ns() + int(seconds * 1e9),
         )
         self._slots[job] = (int(asked["job"]), int(asked["slot"]))
+        if asked["midi"]:
+            self._midi.add(job)
 
     def _pass_on(self, event: PoolEvent) -> None:
         if event.job not in self._slots:
@@ -142,10 +146,11 @@ class PoolHost:
             message["reason"] = event.reason
         if event.kind in (EventKind.READY, EventKind.FAILED):
             del self._slots[event.job]
+            self._midi.discard(event.job)
         self._outbox.append(message)
 
     def _store(self, event: PoolEvent, slot: int) -> dict[str, Any]:
-        """Write the audio, left then right, into its slot."""
+        """Write the audio, left then right, or the notes, into its slot."""
         stem = event.stem
         assert stem is not None
         assert stem.audio is not None
@@ -153,16 +158,15 @@ class PoolHost:
         if frames > self.shared.slot_frames:
             reason = f"{frames} frames, a slot holds {self.shared.slot_frames}"
             return {"event": "failed", "reason": reason}
+        if event.job in self._midi:
+            store(self.shared, slot, frames, stem.notes)
+            return {**_facts(stem), "midi": True}
         base = slot * self.shared.slot_frames * 2
         self.shared.arena[base : base + frames] = stem.audio[0]
         self.shared.arena[base + frames : base + 2 * frames] = stem.audio[1]
         if not np.isfinite(self.shared.arena[base : base + 2 * frames]).all():
             return {"event": "failed", "reason": "audio is not finite"}
-        return {
-            "frames": frames,
-            "loop": stem.frames_exact,
-            "provenance": {k: str(v) for k, v in stem.provenance.items()},
-        }
+        return _facts(stem)
 
     def _send(self) -> None:
         if self._conductor is None or not self._outbox:
@@ -171,6 +175,15 @@ class PoolHost:
         with contextlib.suppress(OSError):
             self._conductor.sendall(text)
             self._outbox.clear()
+
+
+def _facts(stem: Stem) -> dict[str, Any]:
+    assert stem.audio is not None
+    return {
+        "frames": stem.audio.shape[1],
+        "loop": stem.frames_exact,
+        "provenance": {k: str(v) for k, v in stem.provenance.items()},
+    }
 
 
 def main() -> int:

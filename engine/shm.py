@@ -149,6 +149,8 @@ def ring_table(patch: Patch, recording: bool) -> dict[str, tuple[np.dtype, int, 
         "midi_out": (layout.MIDI_OUT, 64, "midi"),
         "observations": (layout.OBSERVATION, 1024, "conductor"),
     }
+    if any(role.voice for role in patch.roles.values()):
+        rings["stem_notes"] = (layout.NOTE, 1024, "audio")
     listened = list(patch.clock.listen) or list(patch.inputs)
     if listened:
         rings["tap.listener"] = (layout.audio_dtype(len(listened) + 1), 1024, "listener")

@@ -144,7 +144,7 @@ STATE = np.dtype(
         ("routes", ROUTE, (MAX_ROUTES,)),
         ("timeline", TIMELINE),
         ("notes", "u1", (MAX_VOICES, 128)),  # velocity of what sounds
-        ("intakes", INTAKE, (1 + MAX_PLAYERS,)),
+        ("intakes", INTAKE, (2 + MAX_PLAYERS,)),  # midi, players, stems
         ("dry", "u1"),
         ("click", "u1"),
         ("panic", "<i8"),  # frame at which a panic's fade is over, or 0

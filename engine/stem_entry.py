@@ -20,7 +20,8 @@ class StemEntry:
     hand keeps it there. play: how it is played unless a press says otherwise; turn: how it is
     played this time; at: the boundary a press asked for, None: its role's. until: the beat where
     what plays once ends. began: the beat where it began. stretch_of: the id of the stem it was
-    stretched from, 0: none. choke: a group of its own beside its role's; of a group one sounds."""
+    stretched from, 0: none. midi: its slot holds notes (engine/stem_notes.py). choke: a group of
+    its own beside its role's; of a group one sounds."""
 
     id: int
     role: str
@@ -48,6 +49,7 @@ class StemEntry:
     choke: str = ""
     began: float = 0.0
     stretch_of: int = 0
+    midi: bool = False
 
     def become(self, state: StemState) -> None:
         self.state = step(self.state, state)

@@ -32,7 +32,7 @@ class StemOrders(StemShelf):
             frame=0 if entry.at is Boundary.NOW else entry.start_frame,
             a=entry.slot * self.slot_frames * 2,
             b=entry.frames,
-            x=linear(self.patch.roles[entry.role].gain_db),
+            x=0.0 if entry.midi else linear(self.patch.roles[entry.role].gain_db),
             y=entry.loop if entry.turn is Play.LOOP else 0.0,
             id=entry.id,
             c=roles.index(entry.role),

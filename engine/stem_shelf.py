@@ -82,7 +82,7 @@ class StemShelf:
         """Reject ready stems that were made for another tempo; fill() asks for others."""
         for entry in list(self.entries.values()):
             other = abs(entry.bpm / line.bpm - 1.0) > SAME_TEMPO
-            if entry.state is _S.READY and other and not entry.pinned:
+            if entry.state is _S.READY and other and not (entry.pinned or entry.midi):
                 self.drop(entry, now, f"made for {entry.bpm:.1f} BPM")
 
     def fill(self, line: Timeline, now: int) -> None:
@@ -229,6 +229,7 @@ class StemShelf:
                 entry.become(_S.GENERATING)
             entry.become(_S.READY)
             entry.frames, entry.loop = int(event["frames"]), float(event["loop"])
+            entry.midi = bool(event.get("midi"))
             entry.provenance = dict(event.get("provenance", {}))
         else:
             return

@@ -30,7 +30,7 @@ _COMING = (_S.REQUESTED, _S.GENERATING, _S.LATE, _S.READY, _S.QUEUED)
 def stretch_far(book: StemBook, line: Timeline, now: int) -> None:
     """Ask for what has to be stretched, let in what is, drop what is no longer of use."""
     for entry in list(book.entries.values()):
-        if entry.state is _S.PLAYING and entry.turn is Play.LOOP and entry.loop:
+        if entry.state is _S.PLAYING and entry.turn is Play.LOOP and entry.loop and not entry.midi:
             _ask(book, entry, line, now)
         elif entry.state is _S.READY and entry.stretch_of:
             _let_in(book, entry, line, now)
