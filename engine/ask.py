@@ -23,7 +23,8 @@ class Ask:
     """now: the frame of the press. stem: a stem's id. at: the boundary to wait for instead of the
     role's own. play: how the stem is played instead of its own way. variation: 1-4, a role's place.
     source, bars: of a capture, a mixer source such as input.trombone and CAPTURE_BARS. source, bus,
-    db, seconds, on, setting, value: of the mix (engine/conductor_mix.py)."""
+    db, seconds, on, setting, value: of the mix (engine/conductor_mix.py).
+    what: a song's or scene's name, or its number from 1."""
 
     now: int
     role: str | None = None
@@ -39,6 +40,7 @@ class Ask:
     on: bool | None = None
     setting: str | None = None
     value: float | None = None
+    what: str | int | None = None
 
     def of(self, role: str) -> Ask:
         """The same for another role."""
@@ -60,6 +62,7 @@ class Ask:
             "on": self.on,
             "setting": self.setting,
             "value": self.value,
+            "what": self.what,
         }
         always = ("role", "stem")
         return {k: v for k, v in said.items() if v is not None or k in always}
@@ -87,6 +90,7 @@ def ask_of(said: dict[str, Any], now: int) -> Ask:
         _flag("on", said.get("on")),
         _text("setting", said.get("setting")),
         _number("value", said.get("value"), -1e6, 1e6),
+        _name_or_number("what", said.get("what")),
     )
 
 
@@ -114,6 +118,12 @@ def _whole(word: str, value: Any) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     raise AskError(f"{word} is {value!r}, expected a whole number")
+
+
+def _name_or_number(word: str, value: Any) -> str | int | None:
+    if value is None or (isinstance(value, str | int) and not isinstance(value, bool)):
+        return value
+    raise AskError(f"{word} is {value!r}, expected a name or a whole number")
 
 
 def _among(word: str, value: Any, allowed: tuple[int, ...]) -> int | None:

@@ -194,6 +194,24 @@ class Clock:
         self.line = replace(self.line, beats_per_bar=beats_per_bar, bars_per_phrase=bars_per_phrase)
         self._changed = True
 
+    def begin_song(self, line: Timeline, by_hand: bool) -> None:
+        """Another song: its line from line.frame on (call when that has come, or is about to).
+        by_hand: a hand says where the beat is; else the tracker may find it."""
+        self.line = replace(line, confidence=self.line.confidence)
+        self._at_bar, self._wanted, self._bend_until = None, None, math.inf
+        self._follower.forget()
+        self._follower.set_base(line.bpm)
+        self._past.clear()
+        self._past.append((line.frame, self.line))
+        self._last_evidence = self._beat
+        self.beat_by_hand = self.one_by_hand = by_hand
+        self._trust = 1.0 if by_hand else 0.2
+        if self.follow and self.state not in (_C.COASTING, _C.EXTERNAL):
+            self._become(_C.COASTING)
+        if self.follow and not by_hand and self.state is _C.COASTING:
+            self._become(_C.SEARCHING)
+        self._changed = True
+
     def hold(self, on: bool) -> None:
         """Freeze: no evidence and no external clock moves anything until released."""
         self.held = on

@@ -18,6 +18,8 @@ from engine.conductor_mix import MixState, howls, let_go
 from engine.cv_routes import CvRoutes
 from engine.layout import COMMAND, CommandKind, ObservationKind, ReportKind
 from engine.patch import Patch
+from engine.programme import Programme
+from engine.song import songs_of
 from engine.stem import Play, StemState
 from engine.stem_book import StemBook
 from engine.stem_recovery import reconcile
@@ -28,14 +30,14 @@ ROTATE_PHRASES = 3  # armed: a stem plays this long before a variation replaces 
 
 
 def _line(patch: Patch, frame: int, rate: float) -> Timeline:
-    c = patch.clock
+    song = songs_of(patch)[0]
     return Timeline(
         frame=frame,
         beat=0.0,
-        bpm=c.bpm,
+        bpm=song.bpm,
         rate=rate,
-        beats_per_bar=c.beats_per_bar,
-        bars_per_phrase=c.bars_per_phrase,
+        beats_per_bar=song.beats_per_bar,
+        bars_per_phrase=song.bars_per_phrase,
         confidence=0.0,
     )
 
@@ -60,6 +62,7 @@ class Conductor:
         self.news: list[dict[str, Any]] = []
         self.line: Timeline | None = None
         self._lines: list[Timeline] = []
+        self.programme = Programme(self)
 
     # ---- time
 
@@ -69,12 +72,15 @@ class Conductor:
             self.clock = Clock(
                 _line(self.patch, frame, rate), follow=self.patch.clock.source == "listener"
             )
-            self.news.append({"event": "begin", "frame": frame, "bpm": self.patch.clock.bpm})
+            bpm, song = self.clock.line.bpm, self.programme.playing.name
+            self.news.append({"event": "begin", "frame": frame, "bpm": bpm, "song": song})
+            self.programme.begin(self.clock.line)
 
     def advance(self, now: int) -> None:
         """A tick: the timeline, stems that are due, stems to ask for."""
         if self.clock is None:
             return
+        self.programme.pass_boundary(now)
         changed = self.clock.advance(now)
         if changed is not None:
             self._publish(changed, now)
@@ -82,11 +88,14 @@ class Conductor:
         if line is None:
             return
         let_go(self, now)
-        if self.let_in and not self.dry:
+        self.programme.advance(line, now)
+        if self.let_in and not self.dry and self.programme.enters(now):
             self._let_wanted_in(line, now)
-        if self.oriented:  # before, the tempo is nobody's word
+        if self.oriented and not self.programme.moving:  # before, the tempo is nobody's word
             self.book.set_aside(line, now)
-        self.book.fill(line, now)
+        self.book.set_others_aside(now)
+        if not self.programme.moving:
+            self.book.fill(line, now)
         stretch_far(self.book, line, now)
         self.routes.shape(self.book.requests)
         self.book.advance(line, now)
@@ -127,7 +136,11 @@ class Conductor:
         if book.ending() is not None:
             return
         if not self.scripted and self.patch.armed:
-            self.wanted.update(n for n, r in self.patch.roles.items() if Play(r.play) is Play.LOOP)
+            self.wanted.update(
+                n
+                for n, r in self.patch.roles.items()
+                if Play(r.play) is Play.LOOP and not self.programme.off(n)
+            )
         phrase = line.beats_per_bar * line.bars_per_phrase * line.frames_per_beat
         for role in sorted(self.wanted):
             if not self.routes.lets(role):
@@ -144,7 +157,8 @@ class Conductor:
                 and now - playing.start_frame > (ROTATE_PHRASES - 0.5) * phrase
                 and bool(book.of(role, StemState.READY))
             )
-            entered = (playing is None or rotates) and book.enter(role, line, now)
+            due = playing is None or rotates or book.stale(role)
+            entered = due and self.programme.enter(role, line, now)
             if entered and Play(self.patch.roles[role].play) is not Play.LOOP:
                 self.wanted.discard(role)
 
@@ -172,6 +186,8 @@ class Conductor:
             self.wanted.clear()
             self.book.panic(frame)
             self.let_in = False  # what made somebody panic comes back by a hand only
+        elif kind == ReportKind.RESUMED:
+            self.programme.tell_again(frame)
         self.news.append(
             {
                 "event": ReportKind(kind).name.lower(),
@@ -245,6 +261,7 @@ class Conductor:
             "frozen": self.routes.frozen,
             "wanted": sorted(self.wanted),
             "mix": self.mix.to_dict(),
+            "programme": self.programme.to_dict(),
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -258,6 +275,7 @@ class Conductor:
         self.wanted = set(saved["wanted"])
         self.routes.frozen = saved["frozen"]
         self.mix = MixState.of(saved["mix"])
+        self.programme.restore(saved["programme"])
 
     def reconcile(self, stems: np.ndarray, now: int) -> None:
         """After restore: `stems` is what the audio process really has."""
@@ -279,5 +297,6 @@ class Conductor:
             "cv_in": self.routes.values(),
             "frozen": self.routes.frozen,
             "mix": self.mix.to_dict(),
+            **self.programme.status(),
             "stems": [e.to_dict() for e in self.book.entries.values()],
         }

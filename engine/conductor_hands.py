@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.ask import Ask
 from engine.conductor_mix import MIX_ACTIONS
+from engine.conductor_songs import SONG_ACTIONS
 from engine.conductor_stems import STEM_ACTIONS, stop_all
 from engine.layout import CommandKind, SafeKind
 
@@ -96,4 +97,5 @@ ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
     "panic": _panic,
     **STEM_ACTIONS,
     **MIX_ACTIONS,
+    **SONG_ACTIONS,
 }

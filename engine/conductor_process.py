@@ -102,7 +102,7 @@ class ConductorProcess:
         conductor.commands.clear()
         self.stem_notes.turn(conductor.book, conductor.line, now)
         self._send_requests()
-        self._set_switch()
+        self._set_switch(now)
         for event in conductor.news:
             self.journal.write(event)
         conductor.news.clear()
@@ -112,10 +112,10 @@ class ConductorProcess:
             self._saved_at = time.monotonic()
             self.journal.save(conductor.to_dict())
 
-    def _set_switch(self) -> None:
-        """Players may play when somebody has let them in."""
+    def _set_switch(self, now: int) -> None:
+        """Publish who may play, where that has changed."""
         before = self._switch.tobytes()
-        self.conductor.routes.steer(self._switch, self.conductor.let_in and not self.conductor.dry)
+        self.conductor.programme.set_switch(self._switch, now)
         section = self.shared.sections["switch"]
         if self._switch.tobytes() != before or section.read() is None:
             section.write(self._switch)
@@ -138,14 +138,14 @@ class ConductorProcess:
                 else:
                     self._unsent.append({"do": "stretch", "job": entry.id, **order})
                 continue
-            role = self.shared.patch.roles[entry.role]
+            role = self.conductor.patch.roles[entry.role]
             self._unsent.append(
                 {
                     "do": "make",
                     "job": entry.id,
                     "slot": entry.slot,
                     "maker": role.maker,
-                    "program": role.program,
+                    "program": entry.want.get("program", role.program),
                     "drums": request.role == "drums",
                     "config": role.config,
                     "midi": bool(role.voice),

@@ -43,7 +43,7 @@ class Control:
         self._reports: list[Report] = []
         self._panic = performance.state["panic"]
         self.steered = False  # something was obeyed that no snapshot holds yet; its taker resets it
-        self._waiting: list[tuple] = []  # GAIN and TIMELINE of a later frame
+        self._waiting: list[tuple] = []  # GAIN, TIMELINE, CLICK for a later frame
         self._generated = [
             is_generated(performance.patch, f"voice.{v}") for v in performance.patch.voices
         ]
@@ -139,7 +139,10 @@ class Control:
         elif kind == CommandKind.CV_FREEZE:
             p.cv_in.freeze(bool(slot))
         elif kind == CommandKind.CLICK:
-            p.state["click"] = 1 if slot else 0
+            if frame >= t + n:
+                self._waiting.append(command)
+            else:
+                p.state["click"] = 1 if slot else 0
 
     def _gain(self, source: int, bus: int, frame: int, frames: int, gain: float) -> None:
         ramp = self._p.state[0]["gains"][source, bus]

@@ -76,7 +76,7 @@ class CommandKind(IntEnum):
     GAIN = 4  # slot=source index, c=bus index, frame, a=ramp (frames), x=linear gain
     SAFE = 5  # slot=SafeKind, x=value: DRY, panic, master asked for by screen or keys
     VOICE_OFF = 6  # slot=voice index: release all its notes
-    CLICK = 7  # slot=0 off, 1 on: metronome on the click bus
+    CLICK = 7  # slot=0 off, 1 on: metronome on the click bus; frame
     STEM_HUSH = 8  # slot, frame, b=until (frame): it plays on unheard in between (under a fill)
     LEVEL = 9  # slot: of what, c=LevelKind, frame, a=ramp (frames), x=linear gain
     STRIP = 10  # slot=input index, c=index in engine.strip.SETTINGS, x=value (NaN: stage off)

@@ -66,6 +66,7 @@ class ListenerHost:
 
     def __init__(self, shared: Shared, observer: Observer, late: int = 0) -> None:
         self._tap = shared.ring("tap.listener")
+        self._switch = shared.sections["switch"]
         self._out = shared.ring("observations")
         self._observer, self._late = observer, late
         rows = self._tap.dtype["data"].shape[0]  # inputs, then what we play that may be in them
@@ -76,6 +77,12 @@ class ListenerHost:
         self._tap.clear()
 
     def turn(self) -> None:
+        """Take what came. In standby nothing is listened to, and the observer begins anew after."""
+        switch = self._switch.read()
+        if switch is not None and switch[0]["frozen"]:
+            self._tap.clear()
+            self._frame = self._filled = 0
+            return
         for record in self._tap.pop(64):
             frame, count = int(record["frame"]), int(record["count"])
             missing = frame - (self._frame + self._filled)

@@ -174,7 +174,7 @@ class Offline:
             shared.ring("commands").push(command)
         conductor.commands.clear()
         self._stem_notes.turn(conductor.book, conductor.line, now)
-        conductor.routes.steer(self._switch, conductor.let_in and not conductor.dry)
+        conductor.programme.set_switch(self._switch, now)
         shared.sections["switch"].write(self._switch)
         for host in self._hosts:
             if isinstance(host, NoteHost):
@@ -221,7 +221,8 @@ class Offline:
                 continue
             role = self.patch.roles[entry.role]
             drums = request.role == "drums"
-            job = pool.submit(role.maker, request, role.program, drums, dict(role.config))
+            program = entry.want.get("program", role.program)
+            job = pool.submit(role.maker, request, program, drums, dict(role.config))
             self._jobs[job] = (entry.id, entry.slot)
         book.requests.clear()
         self._wait_since = time.monotonic()

@@ -10,7 +10,8 @@ What the audio process was told and never spoke of (it died with the command) is
 LOST_S. engine/stem_recovery.py compares a journal with what really sounds.
 
 In layers, each a module: engine/stem_shelf.py (requests, arena), engine/stem_orders.py (commands to
-the audio process), engine/stem_queue.py (hands), and here time and the audio process's answers.
+the audio process), engine/stem_queue.py (hands), engine/stem_cues.py (songs and scenes), and here
+time and the audio process's answers.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.stem import Play, StemState
+from engine.stem_cues import StemCues
 from engine.stem_entry import StemEntry
 from engine.stem_orders import CHANGE_FADE_FRAMES, STOP_FADE_FRAMES
-from engine.stem_queue import LATEST_S, StemQueue
+from engine.stem_queue import LATEST_S
 from engine.timeline import Boundary, Timeline
 
 SEND_BEATS = 1.0
@@ -29,7 +31,7 @@ _S = StemState
 
 
 @dataclass
-class StemBook(StemQueue):
+class StemBook(StemCues):
     """The whole book: time moves it, the audio process answers it. over: an ending was played to
     its end; whoever acts on it resets it."""
 
@@ -126,7 +128,7 @@ class StemBook(StemQueue):
             return
         entry.become(_S.PLAYING)
         if entry.beat is not None:
-            entry.began = entry.beat
+            entry.began = entry.beat if entry.anchor is None else entry.anchor
         entry.start_frame, entry.beat, entry.sent = frame, None, False
         self._say(entry, frame)
         if entry.stop_frame:  # it was told to stop before it was heard
@@ -155,7 +157,7 @@ class StemBook(StemQueue):
 
     def _put_away(self, entry: StemEntry, frame: int) -> None:
         entry.voice, entry.beat, entry.sent, entry.stop_frame = -1, None, False, 0
-        entry.until = None
+        entry.until = entry.anchor = None
         self._say(entry, frame)
 
     def refused(self, id_: int, voice: int, line: Timeline, now: int, fits: bool = True) -> None:

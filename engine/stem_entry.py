@@ -21,7 +21,10 @@ class StemEntry:
     played this time; at: the boundary a press asked for, None: its role's. until: the beat where
     what plays once ends. began: the beat where it began. stretch_of: the id of the stem it was
     stretched from, 0: none. midi: its slot holds notes (engine/stem_notes.py). choke: a group of
-    its own beside its role's; of a group one sounds."""
+    its own beside its role's; of a group one sounds.
+
+    want: what it is made for (engine/song_wants.py), empty: it fits everywhere. anchor: beat of its
+    start on the line of the song that begins there, where that is another."""
 
     id: int
     role: str
@@ -50,6 +53,8 @@ class StemEntry:
     began: float = 0.0
     stretch_of: int = 0
     midi: bool = False
+    want: dict[str, Any] = field(default_factory=dict)
+    anchor: float | None = None
 
     def become(self, state: StemState) -> None:
         self.state = step(self.state, state)

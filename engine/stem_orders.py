@@ -37,7 +37,7 @@ class StemOrders(StemShelf):
             id=entry.id,
             c=roles.index(entry.role),
             z=line.rate * 60.0 / entry.bpm,
-            w=entry.beat,
+            w=entry.beat if entry.anchor is None else entry.anchor,
         )
 
     def _stop(self, entry: StemEntry, frame: int, fade: int, at_once: bool = False) -> None:

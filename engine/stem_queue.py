@@ -30,9 +30,9 @@ class StemQueue(StemOrders):
         play: Play | None = None,
     ) -> bool:
         """Let a ready (or done) stem in, in place of what else of its choke groups waits. play: how
-        this time. False: it is neither."""
+        this time. False: it is neither, or was made for another song or scene."""
         entry = self.entries.get(id_)
-        if entry is None or entry.state not in (_S.READY, _S.DONE):
+        if entry is None or entry.state not in (_S.READY, _S.DONE) or not self.fits(entry):
             return False
         for other in self.rivals(entry):
             if other.state is _S.QUEUED and not other.sent:
@@ -57,7 +57,7 @@ class StemQueue(StemOrders):
         """The freshest ready stem of a role; False when there is none."""
         if self.of(role, _S.QUEUED):
             return True
-        ready = self.of(role, _S.READY) or self.of(role, _S.DONE)
+        ready = self.ready(role)
         return bool(ready) and self.enqueue(ready[0].id, line, now, at)
 
     def leave(self, role: str, line: Timeline, now: int, at: Boundary | None = None) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.patch import Patch
+from engine.song_wants import Want, first_wants
 from engine.stem import VARIATIONS, Play, StemRequest, StemState
 from engine.stem_entry import StemEntry
 from engine.timeline import Timeline
@@ -28,7 +29,9 @@ _S = StemState
 @dataclass
 class StemShelf:
     """slots: arena slots; slot_frames: their size. commands: layout.COMMAND records for the audio
-    process; requests: for the pool; news: for the log. Each is emptied by whoever carries it."""
+    process; requests: for the pool; news: for the log. Each is emptied by whoever carries it.
+    want: by role, what a stem must be made for to be let in now; later: what is asked for ahead of
+    the next scene and song. Both are the programme's (engine/programme.py)."""
 
     patch: Patch
     slots: int
@@ -39,6 +42,12 @@ class StemShelf:
     commands: list[np.ndarray] = field(default_factory=list)
     requests: list[tuple[StemEntry, StemRequest]] = field(default_factory=list)
     news: list[dict[str, Any]] = field(default_factory=list)
+    want: dict[str, Want] = field(default_factory=dict)
+    later: list[tuple[str, Want]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.want:
+            self.want = first_wants(self.patch)
 
     # ---- looking
 
@@ -71,6 +80,22 @@ class StemShelf:
         chokes = {self.patch.roles[entry.role].choke, entry.choke} - {"", None}
         return {("role", entry.role), *(("choke", str(c)) for c in chokes)}
 
+    def fits(self, entry: StemEntry) -> bool:
+        """Made for this song and scene, or for none in particular."""
+        return not entry.want or entry.want == self.want[entry.role]
+
+    def ready(self, role: str) -> list[StemEntry]:
+        """What may enter: ready ones, else those that are done."""
+        for state in (_S.READY, _S.DONE):
+            if found := [e for e in self.of(role, state) if self.fits(e)]:
+                return found
+        return []
+
+    def stale(self, role: str) -> bool:
+        """What plays was made for another scene, and something better is ready."""
+        playing = self.playing(role)
+        return playing is not None and not self.fits(playing) and bool(self.ready(role))
+
     def queue(self) -> list[StemEntry]:
         """What waits for its boundary, soonest first."""
         waiting = [e for e in self.entries.values() if e.state is _S.QUEUED]
@@ -81,36 +106,75 @@ class StemShelf:
     def set_aside(self, line: Timeline, now: int) -> None:
         """Reject ready stems that were made for another tempo; fill() asks for others."""
         for entry in list(self.entries.values()):
-            other = abs(entry.bpm / line.bpm - 1.0) > SAME_TEMPO
-            if entry.state is _S.READY and other and not (entry.pinned or entry.midi):
+            away = abs(entry.bpm / line.bpm - 1.0) > SAME_TEMPO
+            loose = not (entry.pinned or entry.midi)
+            if entry.state is _S.READY and away and loose and self.fits(entry):
                 self.drop(entry, now, f"made for {entry.bpm:.1f} BPM")
 
+    def set_others_aside(self, now: int) -> None:
+        """Reject ready stems that no song or scene wants, now or next; give those made ahead their
+        place among the variations once their time has come."""
+        for entry in list(self.entries.values()):
+            wanted = self.fits(entry) or (entry.role, entry.want) in self.later
+            if entry.state is _S.READY and not wanted:
+                self.drop(entry, now, "made for another song or scene")
+            elif entry.state is _S.READY and not (entry.variation or entry.stretch_of):
+                self._settle(entry)
+
+    def _settle(self, entry: StemEntry) -> None:
+        place = self._place(entry.role) if entry.want and self.fits(entry) else None
+        if place is not None:
+            self._make_way(entry.role, place)
+            entry.variation = place
+
     def fill(self, line: Timeline, now: int) -> None:
-        """Ask for stems until each role has as many ahead as the patch says."""
+        """Ask for stems until each role has as many ahead as the patch says; then for one of each
+        that the next scene and song will want."""
+        enough = True
         for name, role in self.patch.roles.items():
-            coming = self.of(name, *GENERATED, _S.READY, _S.QUEUED)
-            failed = max((e.requested_frame for e in self.of(name, _S.FAILED)), default=None)
-            again = failed is None or now - failed >= FAILED_WAIT_S * line.rate
-            if len(coming) < role.ahead and again and self._place(name) is not None:
+            missing = len(self._coming(name, self.want[name])) < role.ahead
+            again = missing and self._may_ask_again(name, line, now)
+            if again and self._place(name) is not None:
+                enough = False
                 self.ask(name, line, now)
+        for name, want in self.later if enough else ():
+            if not self._coming(name, want) and self._may_ask_again(name, line, now):
+                self.ask(name, line, now, ahead=want)
+
+    def _coming(self, role: str, want: Want) -> list[StemEntry]:
+        states = (*GENERATED, _S.READY, _S.QUEUED)
+        here = want == self.want[role]
+        return [e for e in self.of(role, *states) if e.want == want or (here and not e.want)]
+
+    def _may_ask_again(self, role: str, line: Timeline, now: int) -> bool:
+        failed = max((e.requested_frame for e in self.of(role, _S.FAILED)), default=None)
+        return failed is None or now - failed >= FAILED_WAIT_S * line.rate
 
     def ask(
-        self, role_name: str, line: Timeline, now: int, replaces: bool = False
+        self,
+        role_name: str,
+        line: Timeline,
+        now: int,
+        replaces: bool = False,
+        ahead: Want | None = None,
     ) -> StemEntry | None:
         """One more stem of a role; None when the arena is full of what is needed, or all places of
-        the role are. replaces: a ready stem may make way."""
-        role = self.patch.roles[role_name]
-        frames = role.bars * line.beats_per_bar * line.frames_per_beat
-        place = self._place(role_name, replaces)
-        if place is None or frames + 1 > self.slot_frames:
+        the role are. replaces: a ready stem may make way. ahead: for a song or scene to come; it
+        has no place yet."""
+        role, want = self.patch.roles[role_name], ahead or self.want[role_name]
+        bpm = line.bpm if ahead is None else float(ahead["bpm"])
+        beats = float(role.bars * want["beats_per_bar"])
+        place = self._place(role_name, replaces) if ahead is None else 0
+        if place is None or beats * 60.0 * line.rate / bpm + 1 > self.slot_frames:
             return None
-        self._make_way(role_name, place)
+        if ahead is None:
+            self._make_way(role_name, place)
         slot = self._free_slot()
         if slot is None:
             return None
-        entry = StemEntry(self.next_id, role_name, _S.REQUESTED, slot, line.bpm, self.next_id, now)
-        entry.variation, entry.play = place, Play(role.play)
-        entry.turn, entry.beats = entry.play, float(role.bars * line.beats_per_bar)
+        entry = StemEntry(self.next_id, role_name, _S.REQUESTED, slot, bpm, self.next_id, now)
+        entry.variation, entry.play, entry.want = place, Play(role.play), want
+        entry.turn, entry.beats = entry.play, beats
         self.next_id += 1
         self.entries[entry.id] = entry
         self._forget_failed()
@@ -128,6 +192,7 @@ class StemShelf:
         entry = StemEntry(
             self.next_id, source.role, _S.REQUESTED, slot, line.bpm, source.seed, now,
             beats=source.beats, choke=source.choke, stretch_of=source.stretch_of or source.id,
+            want=source.want,
         )  # fmt: skip
         self.next_id += 1
         self.entries[entry.id] = entry
@@ -195,16 +260,16 @@ class StemShelf:
 
     def request_of(self, entry: StemEntry, line: Timeline) -> StemRequest:
         """What the pool is asked for; again, in no hurry, when the pool was restarted."""
-        role, clock = self.patch.roles[entry.role], self.patch.clock
+        role, want = self.patch.roles[entry.role], entry.want or self.want[entry.role]
         return StemRequest(
             id=entry.id,
             role=str(role.config.get("role", entry.role)),
             bars=role.bars,
             bpm=entry.bpm,
-            beats_per_bar=line.beats_per_bar,
-            key=clock.key,
-            minor=clock.minor,
-            density=role.density,
+            beats_per_bar=want["beats_per_bar"],
+            key=want["key"],
+            minor=want["minor"],
+            density=want["density"],
             seed=entry.seed,
         )
 

@@ -99,7 +99,7 @@ class PadSurface:
                 self._shared.push("midi_out", record)
 
     def _page(self, conductor: Conductor, now: int) -> PageState:
-        line, patch = conductor.line, self._shared.patch
+        line, patch = conductor.line, conductor.patch
         beat = line.beat_at(now) if line else 0.0
         roles: dict[str, list[PadStem | None]] = {}
         for name in patch.roles:
@@ -117,8 +117,8 @@ class PadSurface:
             dry=conductor.dry,
             let_in=conductor.let_in,
             click=conductor.click,
-            beats_per_bar=patch.clock.beats_per_bar,
-            bars_per_phrase=patch.clock.bars_per_phrase,
+            beats_per_bar=line.beats_per_bar if line else patch.clock.beats_per_bar,
+            bars_per_phrase=line.bars_per_phrase if line else patch.clock.bars_per_phrase,
         )
 
 

@@ -1,0 +1,181 @@
+"""The programme: which song and scene is played, and what hands do with it.
+
+    NEXT SONG, song     at the playing song's next phrase (or bar), with its count-in
+    NEXT SCENE, scene   at the next bar (or phrase), gains glide
+    STANDBY             what is generated falls silent behind a fade, the tracker is frozen, dry is
+                        open; again: it resumes. A song chosen meanwhile begins when standby ends
+    END                 as the song says: all stops at the phrase's end, or after a fill, or fades
+                        out over some bars; then standby. Again, before it began: called off
+
+In layers: engine/programme_state.py (where we are), engine/programme_change.py (boundaries), here
+endings and hands. Pure: the conductor owns it, and calls pass_boundary and advance every tick. Not
+thread-safe. A patch without songs is one song with one scene; nothing here then says anything to
+the audio process until a hand asks for standby or the end.
+"""
+
+from __future__ import annotations
+
+from engine.layout import CommandKind
+from engine.programme_change import ARM_BEATS, ProgrammeChange
+from engine.programme_state import End
+from engine.scene_mix import STEP_FADE_S
+from engine.stem_queue import LATEST_S
+from engine.timeline import Boundary, Timeline, Timestamp
+
+
+class Programme(ProgrammeChange):
+    """See the module."""
+
+    def begin(self, line: Timeline) -> None:
+        """The first song's first scene, before anything sounds."""
+        self._mark_roles(self.here)
+        self._gains(line.frame, round(STEP_FADE_S * line.rate), now=True)
+
+    def advance(self, line: Timeline, now: Timestamp) -> None:
+        """A tick, after the clock's."""
+        self.prepare(line, now)
+        if self.end is not None:
+            self._go_on_ending(self.end, line, now)
+
+    def enter(self, role: str, line: Timeline, now: Timestamp) -> bool:
+        """Let a role in: at its own boundary, in a count-in at the song's first bar."""
+        if self.one_beat is not None:
+            if line.frame_at(self.one_beat) - now > LATEST_S * line.rate:
+                return self._c.book.enter_at(role, line, now, self.one_beat)
+            self.one_beat = None
+        return self._c.book.enter(role, line, now)
+
+    def tell_again(self, now: Timestamp) -> None:
+        """The audio process is another one: what its predecessor was told and did not keep."""
+        line, change = self._c.line, self.change
+        if line is None:
+            return
+        for source, bus, gain in self.mix.all():
+            self._gain(source, bus, 0, round(STEP_FADE_S * line.rate), gain)
+        if change is not None and change.armed and change.song != self.song:
+            self._tell_line(self._line_of(change, line.rate))
+        if now < self.quiet[1] and not self._c.click:
+            self._c.command(CommandKind.CLICK, slot=1, frame=self.quiet[0])
+            self._c.command(CommandKind.CLICK, slot=0, frame=self.quiet[1])
+
+    # ---- hands
+
+    def next_song(self, now: Timestamp) -> str:
+        following = self.next_song_index()
+        if following is None:
+            return f"{self.playing.name} is the last song"
+        return self._to_song(following, now)
+
+    def choose_song(self, what: str | int | None, now: Timestamp) -> str:
+        names = [s.name for s in self.songs]
+        found = _find(what, names)
+        if found is None:
+            return f"song {what!r}, expected one of {', '.join(names)}"
+        return "it is playing" if found == self.song else self._to_song(found, now)
+
+    def next_scene(self, now: Timestamp) -> str:
+        waiting = self.change
+        scene = waiting.scene if waiting and waiting.song == self.song else self.scene
+        return self._to_scene((scene + 1) % len(self.playing.scenes), now)
+
+    def choose_scene(self, what: str | int | None, now: Timestamp) -> str:
+        names = list(self.playing.scenes)
+        found = _find(what, names)
+        if found is None:
+            return f"scene {what!r}, expected one of {', '.join(names)}"
+        return self._to_scene(found, now)
+
+    def toggle_standby(self, now: Timestamp) -> str:
+        return self._set_standby(not self.standby, now)
+
+    def _to_song(self, song: int, now: Timestamp) -> str:
+        if self.standby:
+            return self._change_in_standby(song, 0, now)
+        return self._plan(song, 0, now)
+
+    def _to_scene(self, scene: int, now: Timestamp) -> str:
+        if len(self.playing.scenes) == 1:
+            return f"{self.playing.name} has one scene"
+        if self.standby:
+            self.scene = scene
+            self._tell_book()
+            self._mark_roles(self.here)
+            self._say("scene", now, name=self.scene_name(self.song, scene))
+            return f"{self.scene_name(self.song, scene)}: when standby ends"
+        return self._plan(self.song, scene, now)
+
+    # ---- the end
+
+    def end_song(self, now: Timestamp) -> str:
+        line = self._c.line
+        assert line is not None
+        if self.standby:
+            return "in standby already"
+        if self.end is not None:
+            if self.end.begun:
+                return "it is ending"
+            self.end = None
+            return "called off"
+        if self.change is not None and self.change.armed:
+            return "something changes at this very moment"
+        self.change = None
+        ending = self.playing.ending
+        soon = now + round(LATEST_S * line.rate)
+        bars = float(ending.bars * line.beats_per_bar)
+        if ending.kind == "fade":
+            start = line.beat_at(line.next_boundary(soon, Boundary.BAR))
+            self.end = End("fade", round(start, 3), round(start + bars, 3))
+            return f"fades over {ending.bars} bars"
+        kind, before = "phrase", 0.0
+        if ending.role is not None and self._c.book.ready(ending.role):
+            kind = "fill"
+            before = float(self._c.patch.roles[ending.role].bars * line.beats_per_bar)
+        beat = line.beat_at(line.next_boundary(
+            soon + round(before * line.frames_per_beat), Boundary.PHRASE))  # fmt: skip
+        self.end = End(kind, round(beat - before, 3), round(beat, 3))
+        return "ends with the phrase" + (", after a fill" if kind == "fill" else "")
+
+    def _go_on_ending(self, end: End, line: Timeline, now: Timestamp) -> None:
+        near = ARM_BEATS * line.frames_per_beat
+        if not end.begun and line.frame_at(end.start) - now < near:
+            end.begun = True
+            self._begin_end(end, line, now)
+        if end.begun and not end.armed and line.frame_at(end.beat) - now < near:
+            end.armed, end.frame = True, max(now, line.frame_at(end.beat))
+            for role in self._c.patch.roles:
+                self._c.book.leave_at(role, line, now, end.beat)
+            self._c.wanted.clear()
+        if end.armed and now >= end.frame:
+            self.end = None
+            self._say("ended", end.frame, song=self.playing.name, how=end.kind)
+            self._set_standby(True, now)
+
+    def _begin_end(self, end: End, line: Timeline, now: Timestamp) -> None:
+        frame = line.frame_at(end.start)
+        self._say("ending", frame, song=self.playing.name, how=end.kind,
+                  until=line.frame_at(end.beat))  # fmt: skip
+        if end.kind == "fade":
+            ramp = line.frame_at(end.beat) - frame
+            self._gains(max(frame, now), ramp, silent=True)
+        elif end.kind == "fill":
+            fill = self.playing.ending.role
+            assert fill is not None
+            c = self._c
+            for role in c.patch.roles:
+                if role != fill and _kind_of(c.patch, role) == _kind_of(c.patch, fill):
+                    c.book.leave_at(role, line, now, end.start)
+                    c.wanted.discard(role)
+            if self._open():
+                c.book.enter_at(fill, line, now, end.start)
+
+
+def _kind_of(patch: object, role: str) -> str:
+    """What a role plays: a fill of drums takes the place of the drums."""
+    return str(patch.roles[role].config.get("role", role))  # type: ignore[attr-defined]
+
+
+def _find(what: str | int | None, names: list[str]) -> int | None:
+    """The index of a name, or of a number from 1."""
+    if isinstance(what, str):
+        return names.index(what) if what in names else None
+    return what - 1 if what is not None and 1 <= what <= len(names) else None

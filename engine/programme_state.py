@@ -1,0 +1,212 @@
+"""Where the night is: song, scene, standby; what follows from that for stems, players and gains.
+
+The lowest layer of engine/programme.py. Pure; the conductor's; frames and beats as in its Timeline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.layout import CommandKind
+from engine.scene_mix import STEP_FADE_S, MixMoves, scene_gains
+from engine.song import FullSong, Scene, songs_of
+from engine.song_wants import plays, wants_of
+from engine.timeline import Timeline
+
+if TYPE_CHECKING:
+    from engine.conductor import Conductor
+
+STANDBY_FADE_S = 1.0
+
+
+@dataclass
+class Change:
+    """A song or scene that waits for its boundary. beat: that boundary on the line in force. armed:
+    the audio process was told, and its frame is fixed. one: the frame of the first bar after the
+    count-in. begins: beat of the frame on the line that holds from there."""
+
+    song: int
+    scene: int
+    beat: float
+    count_in: int = 0  # bars
+    armed: bool = False
+    frame: int = 0
+    one: int = 0
+    begins: float = 0.0
+
+
+@dataclass
+class End:
+    """A song that ends. start: beat at which its fill or fade begins; beat: where all has ended."""
+
+    kind: str
+    start: float
+    beat: float
+    begun: bool = False
+    armed: bool = False
+    frame: int = 0
+
+
+class ProgrammeState:
+    """See the module."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._c = conductor
+        self.songs = songs_of(conductor.patch)
+        self.song = self.scene = 0
+        self.standby = False
+        self.change: Change | None = None
+        self.end: End | None = None
+        self.counts_in = False  # the song was changed in standby: leaving that begins it
+        self.faded = 0  # frame from which nothing generated is heard, while in standby
+        self.quiet = (0, 0)  # from, to: a count-in, in which players are silent
+        self.one_beat: float | None = None  # of a song that has just begun: its first bar
+        self.out: set[str] = set()  # roles that a scene of this song has sent out
+        self.mix = MixMoves(conductor.patch)
+        self._tell_book()
+
+    # ---- looking
+
+    @property
+    def playing(self) -> FullSong:
+        return self.songs[self.song]
+
+    def scene_of(self, song: int, scene: int) -> Scene:
+        return list(self.songs[song].scenes.values())[scene]
+
+    def scene_name(self, song: int, scene: int) -> str:
+        return list(self.songs[song].scenes)[scene]
+
+    @property
+    def here(self) -> Scene:
+        return self.scene_of(self.song, self.scene)
+
+    def enters(self, now: int) -> bool:
+        """Whether stems may be let in: not in standby, nor while a song changes."""
+        return not (self.standby or self.moving or (self.end is not None and self.end.armed))
+
+    @property
+    def moving(self) -> bool:
+        """Another song was told to the audio process and has not begun: stems are wanted for its
+        tempo, and the line is still the old one."""
+        change = self.change
+        return change is not None and change.armed and change.song != self.song
+
+    def off(self, role: str) -> bool:
+        """A scene of this song has sent a role out."""
+        return role in self.out
+
+    def allowed(self, player: str, now: int) -> bool:
+        """Whether a player may play now, as far as song, scene and standby go. Behind a fade: the
+        player goes on until that is over."""
+        if self.standby and now >= self.faded:
+            return False
+        if self.quiet[0] <= now < self.quiet[1]:
+            return False
+        return self.here.players.get(player, True)
+
+    def set_switch(self, switch: np.ndarray, now: int) -> None:
+        """Fill in a SWITCH (1,) (engine/shm.py): players may play once somebody has let them in,
+        where no voltage, scene or standby keeps them silent."""
+        c = self._c
+        c.routes.steer(switch, c.let_in and not c.dry)
+        for i, name in enumerate(c.patch.players):
+            if not self.allowed(name, now):
+                switch[0]["generate"][i] = 0
+        switch["frozen"] = int(self.standby)
+
+    def next_song_index(self) -> int | None:
+        return self.song + 1 if self.song + 1 < len(self.songs) else None
+
+    # ---- what follows
+
+    def _tell_book(self) -> None:
+        """Which stems are wanted now, and which will be: those of the next scene and song."""
+        patch, book = self._c.patch, self._c.book
+        book.want = wants_of(patch, self.playing, self.here)
+        later = []
+        if self.scene + 1 < len(self.playing.scenes):
+            later.append(wants_of(patch, self.playing, self.scene_of(self.song, self.scene + 1)))
+        following = self.next_song_index()
+        if following is not None:
+            first = self.scene_of(following, 0)
+            wants = wants_of(patch, self.songs[following], first)
+            later.append({r: w for r, w in wants.items() if plays(first, r)})
+        book.later = [(r, w) for wants in later for r, w in wants.items() if w != book.want[r]]
+
+    def _gains(self, frame: int, ramp: int, scene: Scene | None = None, silent: bool = False,
+               now: bool = False) -> None:  # fmt: skip
+        """Move the gains to a scene's, from `frame` on (now: at once) within `ramp` frames."""
+        silent = silent or self.standby
+        target = scene_gains(self._c.patch, self.here if scene is None else scene, silent)
+        for source, bus, gain in self.mix.towards(target):
+            self._gain(source, bus, 0 if now else frame, ramp, gain)
+
+    def _gain(self, source: int, bus: int, frame: int, ramp: int, gain: float) -> None:
+        self._c.command(CommandKind.GAIN, slot=source, c=bus, frame=frame, a=ramp, x=gain)
+
+    def glide(self, scene: Scene, line: Timeline) -> int:
+        """Frames in which a scene's gains move."""
+        return max(round(STEP_FADE_S * line.rate), round(scene.glide * line.frames_per_beat))
+
+    def _mark_song(self, scene: Scene) -> None:
+        """Another song's scene says which roles play; the others go on if they sound."""
+        book = self._c.book
+        self._c.wanted.update(r for r in self._c.patch.roles if book.playing(r) is not None)
+        self.out.clear()
+        self._mark_roles(scene)
+
+    def _mark_roles(self, scene: Scene) -> None:
+        """A scene says which roles play; those it leaves out go on as they are."""
+        c = self._c
+        for role, part in scene.stems.items():
+            (c.wanted.add if part.play else c.wanted.discard)(role)
+            (self.out.discard if part.play else self.out.add)(role)
+
+    def _say(self, event: str, frame: int, **facts: Any) -> None:
+        self._c.news.append({"event": event, "frame": frame, **facts})
+
+    # ---- the journal, and people
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "song": self.playing.name,
+            "scene": self.scene_name(self.song, self.scene),
+            "standby": self.standby,
+            "change": None if self.change is None else asdict(self.change),
+            "end": None if self.end is None else asdict(self.end),
+            "counts_in": self.counts_in,
+            "faded": self.faded,
+            "quiet": list(self.quiet),
+            "one_beat": self.one_beat,
+            "out": sorted(self.out),
+            "mix": self.mix.to_dict(),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        names = [s.name for s in self.songs]
+        self.song = names.index(saved["song"]) if saved["song"] in names else 0
+        scenes = list(self.playing.scenes)
+        self.scene = scenes.index(saved["scene"]) if saved["scene"] in scenes else 0
+        self.standby, self.counts_in = saved["standby"], saved["counts_in"]
+        self.change = Change(**saved["change"]) if saved["change"] else None
+        self.end = End(**saved["end"]) if saved["end"] else None
+        self.faded, self.quiet = saved["faded"], (saved["quiet"][0], saved["quiet"][1])
+        self.one_beat, self.out = saved["one_beat"], set(saved["out"])
+        self.mix.restore(saved["mix"])
+        self._tell_book()
+
+    def status(self) -> dict[str, Any]:
+        """For people, as JSON values."""
+        following = self.next_song_index()
+        return {
+            "song": self.playing.name,
+            "scene": self.scene_name(self.song, self.scene),
+            "next_song": None if following is None else self.songs[following].name,
+            "standby": self.standby,
+            "changing": self.change is not None,
+            "ending": self.end is not None,
+        }

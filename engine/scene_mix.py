@@ -1,0 +1,71 @@
+"""What a scene makes of the mix: a gain for each source and bus, and the way from one to the next.
+
+Pure. Gains are linear; sources and buses are indices as in layout.CommandKind.GAIN. Every move is a
+ramp of at least STEP_FADE_S, so that none is heard as a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.mixer import BUS_ORDER, is_generated, linear, sends_of
+from engine.patch import Patch, source_names
+from engine.song import Scene
+
+Gains = dict[tuple[int, int], float]  # (source, bus) -> linear gain
+STEP_FADE_S = 0.02
+
+
+def scene_gains(patch: Patch, scene: Scene, silent: bool = False) -> Gains:
+    """The gains while a scene plays. silent: everything that a model plays is at nothing (standby,
+    count-in, the end of a fade); what musicians send to the effects goes on."""
+    gains: Gains = {}
+    for index, name in enumerate(source_names(patch)):
+        if name == "click":
+            continue
+        off = _is_off(scene, name) or (
+            silent and is_generated(patch, name) and not name.startswith("effect.")
+        )
+        for bus, db in {**sends_of(patch, name), **scene.mix.get(name, {})}.items():
+            gains[index, BUS_ORDER.index(bus)] = 0.0 if off else linear(db)
+    return gains
+
+
+def _is_off(scene: Scene, source: str) -> bool:
+    kind, _, name = source.partition(".")
+    if kind == "voice":
+        return not scene.voices.get(name, True)
+    if kind == "texture":
+        return not scene.players.get(name, True)
+    return False  # stems that are off leave at the boundary
+
+
+class MixMoves:
+    """What the audio process was told of gains last. It starts with the patch's own sends."""
+
+    def __init__(self, patch: Patch) -> None:
+        self.told = scene_gains(patch, Scene())
+        self.moved = False  # it was told anything at all
+
+    def towards(self, target: Gains) -> Iterator[tuple[int, int, float]]:
+        """(source, bus, gain) of every pair that has to move; taken as told."""
+        for pair in sorted(self.told.keys() | target.keys()):
+            gain = target.get(pair, 0.0)
+            if self.told.get(pair, 0.0) != gain:
+                self.told[pair] = gain
+                self.moved = True
+                yield (*pair, gain)
+
+    def all(self) -> Iterator[tuple[int, int, float]]:
+        """Every pair again, for an audio process that may have lost what it was told."""
+        if self.moved:
+            yield from ((*pair, gain) for pair, gain in sorted(self.told.items()))
+
+    def to_dict(self) -> dict[str, object]:
+        return {"moved": self.moved, "told": [[*pair, g] for pair, g in sorted(self.told.items())]}
+
+    def restore(self, saved: dict[str, object]) -> None:
+        rows = saved["told"]
+        assert isinstance(rows, list)
+        self.moved = bool(saved["moved"])
+        self.told = {(int(s), int(b)): float(g) for s, b, g in rows}
