@@ -21,6 +21,7 @@ from engine.cli_rig import add_commands, add_rig_options, chosen_rig, say_rig
 
 DONE, FAILED, WRONG = 0, 1, 2
 DEFAULT_PATCH = Path(__file__).parent.parent / "patches" / "stage.yaml"
+RELOAD_S = 60.0  # a check takes at most a third of it
 DEMO_PATCH = DEFAULT_PATCH.with_name("demo.yaml")
 
 
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         session=session,
         seconds=args.seconds,
         keep_dry=args.keep_dry,
+        files={"patch": str(args.patch.resolve()), **({"rig": str(rig.resolve())} if rig else {})},
     ).run()
 
 
@@ -241,6 +243,27 @@ def status(args: argparse.Namespace) -> int:
     return DONE
 
 
+def reload(args: argparse.Namespace) -> int:
+    from engine.status import StatusError, ask_conductor, the_one
+
+    try:
+        folder = the_one(args.name)
+    except StatusError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    answer = ask_conductor(folder / "control.sock", {"do": "reload"}, RELOAD_S)
+    if answer is None:
+        print(f"no answer within {RELOAD_S:g} s", file=sys.stderr)
+        return FAILED
+    if args.json:
+        _say_json(answer)
+    elif "error" in answer:
+        print(answer["error"], file=sys.stderr)
+    else:
+        print(answer["said"], *(f"\n  {key}" for key in answer["changed"]), sep="")
+    return DONE if "error" not in answer else WRONG if "problems" in answer else FAILED
+
+
 def bench(args: argparse.Namespace) -> int:
     from engine.bench.jackd import JackError
     from engine.bench.native import NativeError
@@ -353,6 +376,8 @@ def _parser() -> argparse.ArgumentParser:
     add("doctor", doctor, "is this machine fit for a stage?")
     c = add("status", status, "how a running performance is")
     c.add_argument("--name", help="which, where there are several")
+    c = add("reload", reload, "take a changed patch file while it plays")
+    c.add_argument("--name", help="which performance, where there are several")
     c = add("bench", bench, "measure, with the peers it needs")
     c.add_argument("what", choices=("forward", "latency", "performance"))
     c.add_argument("--block", type=int, default=128, help="frames a period")

@@ -22,6 +22,7 @@ from engine.programme import Programme
 from engine.song import songs_of
 from engine.stem import Play, StemState
 from engine.stem_book import StemBook
+from engine.stem_orders import levels_of
 from engine.stem_recovery import reconcile
 from engine.stem_stretch import stretch_far
 from engine.timeline import Timeline
@@ -44,11 +45,16 @@ def _line(patch: Patch, frame: int, rate: float) -> Timeline:
 
 class Conductor:
     """scripted: something else (the demo's performer) says when stems enter, so nothing rotates by
-    itself."""
+    itself. started: the patch that the other processes were started with; patch: the one in force,
+    where it was reloaded since. reload_asked: a hand wants it read again."""
 
-    def __init__(self, patch: Patch, slots: int, slot_frames: int) -> None:
-        self.patch = patch
-        self.book = StemBook(patch, slots, slot_frames)
+    def __init__(
+        self, started: Patch, slots: int, slot_frames: int, patch: Patch | None = None
+    ) -> None:
+        self.started = started
+        self.patch = patch = patch or started
+        self.book = StemBook(patch, slots, slot_frames, levels=levels_of(started))
+        self.reload_asked = False
         self.routes = CvRoutes(patch)
         self.clock: Clock | None = None
         self.let_in = patch.armed
@@ -215,6 +221,14 @@ class Conductor:
             howls(self, observation)
         elif self.clock is not None and self.oriented:
             self.clock.observe(observation)
+
+    def take(self, patch: Patch, now: int, keys: list[str]) -> str | None:
+        """A reloaded patch, of which nothing needs a restart; keys: what it changes. Returns why it
+        cannot be taken now, or None."""
+        refused = self.programme.take(patch, now)
+        if refused is None:
+            self.news.append({"event": "reload", "frame": now, "changed": keys})
+        return refused
 
     # ---- hands
 

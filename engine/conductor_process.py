@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from devices.launchpad.surface_driver import PadSurface
+from devices.midi.pedals import Pedals
 from engine.ask import AskError, ask_of
 from engine.conductor import Conductor
 from engine.journal import Journal
 from engine.process import Stop, enter
+from engine.reload import Reloader, patch_now
 from engine.shm import SWITCH, Shared
 from engine.stem_notes import StemNotes
 from engine.stem_stretch import order_of
@@ -42,7 +44,12 @@ class ConductorProcess:
         session = shared.meta.get("session")
         assert shared.folder is not None
         self.journal = Journal(shared.folder, Path(session) if session else None)
-        self.conductor = Conductor(shared.patch, shared.slots, shared.slot_frames)
+        self.conductor = Conductor(
+            shared.patch, shared.slots, shared.slot_frames, patch_now(shared)
+        )
+        self.pedals = Pedals(shared.patch)
+        self.reloader = Reloader(shared, self.conductor, self.pedals.use)
+        self._asked: set[asyncio.Task[Any]] = set()
         self.stem_notes = StemNotes(shared)
         self.conductor.scripted = bool(shared.meta.get("performing"))
         saved = self.journal.load()
@@ -87,9 +94,17 @@ class ConductorProcess:
         conductor.begin(now, clock.rate)
         for observation in shared.ring("observations").pop(256):
             conductor.observe(observation)
+        presses = shared.ring("presses").pop(64)
+        for action, frame in self.pedals.actions(presses):
+            conductor.act(action, frame)
         if self.pads is not None:
-            for action in self.pads.actions(conductor):
-                conductor.act(*action)
+            for found in self.pads.actions(conductor, presses):
+                conductor.act(*found)
+        if conductor.reload_asked:
+            conductor.reload_asked = False
+            task = asyncio.create_task(self.reloader.ask())
+            self._asked.add(task)
+            task.add_done_callback(self._asked.discard)
         self._hear_voltages()
         conductor.advance(now)
         for line in conductor.lines():
@@ -191,11 +206,14 @@ class ConductorProcess:
         with contextlib.suppress(OSError, ValueError, asyncio.LimitOverrunError):
             while line := await reader.readline():
                 answer = self._answer(line)
+                if answer is None:
+                    answer = await self.reloader.ask()
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         writer.close()
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    def _answer(self, line: bytes) -> dict[str, Any] | None:
+        """None: a reload, which is waited for."""
         try:
             asked = json.loads(line)
         except (ValueError, RecursionError):
@@ -212,7 +230,9 @@ class ConductorProcess:
                 return {"error": str(error)}
             said = self.conductor.act(str(asked.get("name")), now, ask=ask)
             return {"said": said}
-        return {"error": f"do {asked.get('do')!r}, expected status or act"}
+        if asked.get("do") == "reload":
+            return None
+        return {"error": f"do {asked.get('do')!r}, expected status, act or reload"}
 
 
 def request_rate(shared: Shared) -> float:

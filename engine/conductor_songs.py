@@ -36,6 +36,11 @@ def _end(conductor: Conductor, ask: Ask) -> str:
     return conductor.programme.end_song(ask.now)
 
 
+def _reload(conductor: Conductor, _: Ask) -> str:
+    conductor.reload_asked = True
+    return "reading the patch again"
+
+
 SONG_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
     "next_song": _next_song,
     "song": _song,
@@ -43,4 +48,5 @@ SONG_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
     "scene": _scene,
     "standby": _standby,
     "end": _end,
+    "reload": _reload,
 }

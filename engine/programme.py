@@ -16,9 +16,11 @@ the audio process until a hand asks for standby or the end.
 from __future__ import annotations
 
 from engine.layout import CommandKind
+from engine.patch import Patch
 from engine.programme_change import ARM_BEATS, ProgrammeChange
 from engine.programme_state import End
 from engine.scene_mix import STEP_FADE_S
+from engine.song import songs_of
 from engine.stem_queue import LATEST_S
 from engine.timeline import Boundary, Timeline, Timestamp
 
@@ -52,11 +54,49 @@ class Programme(ProgrammeChange):
             return
         for source, bus, gain in self.mix.all():
             self._gain(source, bus, 0, round(STEP_FADE_S * line.rate), gain)
-        if change is not None and change.armed and change.song != self.song:
+        if change is not None and change.armed and change.line:
             self._tell_line(self._line_of(change, line.rate))
         if now < self.quiet[1] and not self._c.click:
             self._c.command(CommandKind.CLICK, slot=1, frame=self.quiet[0])
             self._c.command(CommandKind.CLICK, slot=0, frame=self.quiet[1])
+
+    # ---- a reloaded patch
+
+    @property
+    def busy(self) -> bool:
+        """Something was told to the audio process that has not come yet: nothing else may now."""
+        return (self.change is not None and self.change.armed) or (
+            self.end is not None and self.end.begun
+        )
+
+    def take(self, patch: Patch, now: Timestamp) -> str | None:
+        """Go on by another patch, from here; returns why that cannot be, or None. Gains move within
+        the scene's glide, another tempo or metre comes at the next bar."""
+        c, before = self._c, self.playing
+        songs = songs_of(patch)
+        names = [s.name for s in songs]
+        alone = len(songs) == len(self.songs) == 1
+        if before.name not in names and not alone:
+            return f"the song that is played ({before.name}) is no longer in the patch"
+        if self.busy:
+            return "something changes at this very moment"
+        scene = self.scene_name(self.song, self.scene)
+        c.patch = c.book.patch = patch
+        self.songs, self.song = songs, 0 if alone else names.index(before.name)
+        scenes = list(self.playing.scenes)
+        self.scene = scenes.index(scene) if scene in scenes else 0
+        self.change = None
+        self._tell_book()
+        self.out.clear()
+        self._mark_roles(self.here)
+        if c.line is None or c.clock is None:
+            return None
+        self._gains(now, self.glide(self.here, c.line), now=True)
+        metre = (before.beats_per_bar, before.bars_per_phrase)
+        other = metre != (self.playing.beats_per_bar, self.playing.bars_per_phrase)
+        if other or (before.bpm != self.playing.bpm and not c.clock.follow):
+            self._plan(self.song, self.scene, now, line_too=True)
+        return None
 
     # ---- hands
 

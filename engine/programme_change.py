@@ -23,8 +23,9 @@ class ProgrammeChange(ProgrammeState):
 
     # ---- planning
 
-    def _plan(self, song: int, scene: int, now: Timestamp) -> str:
-        """A change at the next boundary; one that waits already makes way, if it still can."""
+    def _plan(self, song: int, scene: int, now: Timestamp, line_too: bool = False) -> str:
+        """A change at the next boundary; one that waits already makes way, if it still can.
+        line_too: tempo or metre change, though the song does not: at the bar."""
         line = self._c.line
         assert line is not None
         waiting = self.change
@@ -34,9 +35,10 @@ class ProgrammeChange(ProgrammeState):
         other = song != self.song
         target = self.songs[song]
         grid = Boundary(target.enter if other else self.scene_of(song, scene).enter)
+        grid = Boundary.BAR if line_too else grid
         beat = line.beat_at(line.next_boundary(after, grid))
-        self.change = Change(song, scene, round(beat * 1000) / 1000,
-                             target.count_in if other else 0)  # fmt: skip
+        count_in = target.count_in if other else 0
+        self.change = Change(song, scene, round(beat, 3), other or line_too, count_in)
         self.end = None if other and self.end is not None and not self.end.begun else self.end
         return f"{target.name}, {self.scene_name(song, scene)}: at the {grid.value}"
 
@@ -51,14 +53,15 @@ class ProgrammeChange(ProgrammeState):
         c = self._c
         other = change.song != self.song
         self.song, self.scene = change.song, change.scene
-        if other:
+        if change.line:
             assert c.line is not None
             assert c.clock is not None
             line = self._line_of(change, c.line.rate)
             c.clock.begin_song(line, by_hand=True)
             c.clock.hold(self.standby)
-            self.one_beat = round(line.beat_at(change.one), 3)
             c.oriented = True
+        if change.line and other:
+            self.one_beat = round(line.beat_at(change.one), 3)
             self._say("song", change.frame, name=self.playing.name, bpm=line.bpm,
                       beat=line.beat, one=change.one)  # fmt: skip
         self._say("scene", change.frame, name=self.scene_name(self.song, self.scene))
@@ -74,13 +77,15 @@ class ProgrammeChange(ProgrammeState):
             return
         if frame - now < LATEST_S * line.rate / 2:  # overslept: the next boundary
             self.change = None
-            self._plan(change.song, change.scene, now)
+            self._plan(change.song, change.scene, now, change.line)
             return
         change.armed, change.frame, change.one = True, frame, frame
-        if change.song == self.song:
-            self._arm_scene(change, line, now)
-        else:
+        if change.song != self.song:
             self._arm_song(change, line, now)
+            return
+        self._arm_scene(change, line, now)
+        if change.line:
+            self._arm_line(change, line)
 
     def _align(self, change: Change, rate: float) -> Timeline:
         """Say on which beat the new line begins, so that the first bar after the count-in lies on a
@@ -110,9 +115,7 @@ class ProgrammeChange(ProgrammeState):
         c = self._c
         assert c.clock is not None
         scene = self.scene_of(change.song, change.scene)
-        new = self._align(change, old.rate)
-        c.clock.hold(True)  # its boundary must not move under what was told
-        self._tell_line(new)
+        new = self._arm_line(change, old)
         self._mark_song(scene)
         here = self.song, self.scene
         self.song, self.scene = change.song, change.scene
@@ -131,6 +134,20 @@ class ProgrammeChange(ProgrammeState):
             self._count_in(change.frame, change.one, change.count_in)
         else:
             self._gains(change.frame, ramp, scene)
+
+    def _arm_line(self, change: Change, old: Timeline) -> Timeline:
+        assert self._c.clock is not None
+        self._c.clock.hold(True)  # its boundary must not move under what was told
+        song = self.songs[change.song]
+        alike = (old.beats_per_bar, old.bars_per_phrase) == (song.beats_per_bar,
+                                                             song.bars_per_phrase)  # fmt: skip
+        if change.song == self.song and alike:
+            change.begins = change.beat
+            new = self._line_of(change, old.rate)
+        else:
+            new = self._align(change, old.rate)
+        self._tell_line(new)
+        return new
 
     def _open(self) -> bool:
         return self._c.let_in and not self._c.dry and not self.standby
@@ -213,8 +230,8 @@ class ProgrammeChange(ProgrammeState):
         assert c.clock is not None
         self.counts_in = False
         frame = now + round(LATEST_S * c.line.rate)
-        change = Change(self.song, self.scene, round(c.line.beat_at(frame), 3),
-                        self.playing.count_in, True, frame, frame)  # fmt: skip
+        beat = round(c.line.beat_at(frame), 3)
+        change = Change(self.song, self.scene, beat, True, self.playing.count_in, True, frame)
         line = self._align(change, c.line.rate)
         by_hand = bool(change.count_in) or not c.clock.follow
         c.clock.begin_song(line, by_hand)

@@ -25,12 +25,14 @@ STANDBY_FADE_S = 1.0
 @dataclass
 class Change:
     """A song or scene that waits for its boundary. beat: that boundary on the line in force. armed:
-    the audio process was told, and its frame is fixed. one: the frame of the first bar after the
-    count-in. begins: beat of the frame on the line that holds from there."""
+    the audio process was told, and its frame is fixed. line: tempo and metre change, too. one: the
+    frame of the first bar after the count-in. begins: beat of `frame` on the line that holds
+    from there."""
 
     song: int
     scene: int
     beat: float
+    line: bool = False
     count_in: int = 0  # bars
     armed: bool = False
     frame: int = 0
@@ -65,7 +67,7 @@ class ProgrammeState:
         self.quiet = (0, 0)  # from, to: a count-in, in which players are silent
         self.one_beat: float | None = None  # of a song that has just begun: its first bar
         self.out: set[str] = set()  # roles that a scene of this song has sent out
-        self.mix = MixMoves(conductor.patch)
+        self.mix = MixMoves(conductor.started)
         self._tell_book()
 
     # ---- looking
@@ -141,7 +143,9 @@ class ProgrammeState:
                now: bool = False) -> None:  # fmt: skip
         """Move the gains to a scene's, from `frame` on (now: at once) within `ramp` frames."""
         silent = silent or self.standby
-        target = scene_gains(self._c.patch, self.here if scene is None else scene, silent)
+        target = scene_gains(
+            self._c.patch, self.here if scene is None else scene, self._c.started, silent
+        )
         for source, bus, gain in self.mix.towards(target):
             self._gain(source, bus, 0 if now else frame, ramp, gain)
 

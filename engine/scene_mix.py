@@ -9,26 +9,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.mixer import BUS_ORDER, is_generated, linear, sends_of
-from engine.patch import Patch, source_names
+from engine.patch import AUDITION, Patch, source_names
 from engine.song import Scene
 
 Gains = dict[tuple[int, int], float]  # (source, bus) -> linear gain
 STEP_FADE_S = 0.02
+GAIN_MAX = 16.0  # what the audio process takes
 
 
-def scene_gains(patch: Patch, scene: Scene, silent: bool = False) -> Gains:
-    """The gains while a scene plays. silent: everything that a model plays is at nothing (standby,
+def scene_gains(patch: Patch, scene: Scene, started: Patch, silent: bool = False) -> Gains:
+    """The gains while a scene plays. started: stems are played at its levels, and what `patch` says
+    otherwise is made up for here. silent: everything that a model plays is at nothing (standby,
     count-in, the end of a fade); what musicians send to the effects goes on."""
     gains: Gains = {}
     for index, name in enumerate(source_names(patch)):
-        if name == "click":
+        if name in ("click", AUDITION):
             continue
         off = _is_off(scene, name) or (
             silent and is_generated(patch, name) and not name.startswith("effect.")
         )
+        louder = _louder(patch, started, name)
         for bus, db in {**sends_of(patch, name), **scene.mix.get(name, {})}.items():
-            gains[index, BUS_ORDER.index(bus)] = 0.0 if off else linear(db)
+            gain = 0.0 if off else linear(db) * louder
+            gains[index, BUS_ORDER.index(bus)] = min(gain, GAIN_MAX)
     return gains
+
+
+def _louder(patch: Patch, started: Patch, source: str) -> float:
+    kind, _, name = source.partition(".")
+    if kind != "stems" or patch.roles[name].gain_db == started.roles[name].gain_db:
+        return 1.0
+    before = linear(started.roles[name].gain_db)
+    return linear(patch.roles[name].gain_db) / before if before else 0.0
 
 
 def _is_off(scene: Scene, source: str) -> bool:
@@ -43,8 +55,8 @@ def _is_off(scene: Scene, source: str) -> bool:
 class MixMoves:
     """What the audio process was told of gains last. It starts with the patch's own sends."""
 
-    def __init__(self, patch: Patch) -> None:
-        self.told = scene_gains(patch, Scene())
+    def __init__(self, started: Patch) -> None:
+        self.told = scene_gains(started, Scene(), started)
         self.moved = False  # it was told anything at all
 
     def towards(self, target: Gains) -> Iterator[tuple[int, int, float]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.patch import EFFECTS, Patch, source_names
+from engine.patch import AUDITION, EFFECTS, Patch, source_names
 from engine.patch_read import suggest
 from engine.patch_yaml import describe
 from engine.song import Scene, songs_of
@@ -54,7 +54,7 @@ def _scene(patch: Patch, key: str, scene: Scene) -> Iterator[Fault]:
         for name in named:
             if name not in known:
                 yield f"{key}.{part}.{name}", "an unknown name", suggest(name, known)
-    sources = [n for n in source_names(patch) if n != "click"]
+    sources = [n for n in source_names(patch) if n not in ("click", AUDITION)]
     for source, sends in scene.mix.items():
         path = f"{key}.mix.{source}"
         if source not in sources:

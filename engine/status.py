@@ -22,22 +22,28 @@ class StatusError(Exception):
 
 def status_of(name: str | None) -> dict[str, Any]:
     """Facts as JSON values. Raises StatusError."""
+    folder = the_one(name)
+    shared = Shared.open(folder)
+    return {
+        "folder": str(folder),
+        "patch": shared.patch.name,
+        "audio": _audio(shared),
+        "processes": _processes(shared),
+        "ledger": ledger.figures(ledger.recent(shared), shared.patch.audio.rate),
+        "levels": _levels(shared),
+        "conductor": ask_conductor(folder / "control.sock", {"do": "status"}, 1.0),
+    }
+
+
+def the_one(name: str | None) -> Path:
+    """The folder of the performance that is meant. Raises StatusError."""
     folders = running(name)
     if not folders:
         raise StatusError("no performance is running here; `segue run PATCH` starts one")
     if len(folders) > 1:
         names = ", ".join(f.name for f in folders)
         raise StatusError(f"several are running ({names}); say which with --name")
-    shared = Shared.open(folders[0])
-    return {
-        "folder": str(folders[0]),
-        "patch": shared.patch.name,
-        "audio": _audio(shared),
-        "processes": _processes(shared),
-        "ledger": ledger.figures(ledger.recent(shared), shared.patch.audio.rate),
-        "levels": _levels(shared),
-        "conductor": _conductor(folders[0] / "control.sock"),
-    }
+    return folders[0]
 
 
 def _audio(shared: Shared) -> dict[str, Any]:
@@ -80,14 +86,15 @@ def _levels(shared: Shared) -> dict[str, float]:
     }
 
 
-def _conductor(path: Path) -> dict[str, Any] | None:
+def ask_conductor(path: Path, message: dict[str, Any], wait_s: float) -> dict[str, Any] | None:
+    """Its answer to a message on its control socket; None: it gave none within wait_s."""
     with (
         contextlib.suppress(OSError, ValueError),
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s,
     ):
-        s.settimeout(1.0)
+        s.settimeout(wait_s)
         s.connect(str(path))
-        s.sendall(b'{"do": "status"}\n')
+        s.sendall(json.dumps(message).encode() + b"\n")
         data = b""
         while not data.endswith(b"\n") and (part := s.recv(65536)):
             data += part

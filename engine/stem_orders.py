@@ -3,12 +3,13 @@ stop at that one. Pure; see engine/stem_book.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from engine.layout import AUDITION_SLOTS, COMMAND, MAX_STEMS, CommandKind
 from engine.mixer import linear
+from engine.patch import Patch
 from engine.stem import Play, StemState
 from engine.stem_entry import StemEntry
 from engine.stem_shelf import StemShelf
@@ -18,9 +19,22 @@ CHANGE_FADE_FRAMES = 240
 STOP_FADE_FRAMES = 960
 
 
+def levels_of(patch: Patch) -> dict[str, float]:
+    """Level of each role, dB."""
+    return {name: role.gain_db for name, role in patch.roles.items()}
+
+
 @dataclass
 class StemOrders(StemShelf):
-    """voice: a slot of the audio process, of which there are MAX_STEMS."""
+    """voice: a slot of the audio process, of which there are MAX_STEMS. levels: by role, dB; they
+    stay what they were at the start, and what is changed since is done by the mix
+    (engine/scene_mix.py), which has ramps."""
+
+    levels: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.levels = self.levels or levels_of(self.patch)
 
     def _play(self, entry: StemEntry, line: Timeline) -> None:
         """From the boundary its beat names on; it then follows the timeline by itself."""
@@ -32,7 +46,7 @@ class StemOrders(StemShelf):
             frame=0 if entry.at is Boundary.NOW else entry.start_frame,
             a=entry.slot * self.slot_frames * 2,
             b=entry.frames,
-            x=0.0 if entry.midi else linear(self.patch.roles[entry.role].gain_db),
+            x=0.0 if entry.midi else linear(self.levels[entry.role]),
             y=entry.loop if entry.turn is Play.LOOP else 0.0,
             id=entry.id,
             c=roles.index(entry.role),

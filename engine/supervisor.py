@@ -9,6 +9,7 @@ dry inputs (devices/audio/bypass.py, handed in by the assembling command line).
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import select
@@ -110,13 +111,15 @@ class Child:
 @dataclass
 class Supervisor:
     """run() returns the exit code. session: folder for log and recording. seconds: stop then.
-    beside: entered while it runs (the computer's keys). keep_dry: the dry inputs sound from the
-    first moment and beyond the end, carried by JACK while the audio process does not."""
+    files: where patch and rig were read, for `segue reload`. beside: entered while it runs (the
+    computer's keys). keep_dry: the dry inputs sound from the first moment and beyond the end,
+    carried by JACK while the audio process does not."""
 
     patch: Patch
     name: str = "segue"
     bypass: DryBypass | None = None
     performing: bool = False
+    files: dict[str, str] = field(default_factory=dict)
     session: Path | None = None
     seconds: float | None = None
     beside: Callable[[Shared], AbstractContextManager[None]] | None = None
@@ -145,6 +148,7 @@ class Supervisor:
         session = str(self.session) if self.session else None
         folder = folder_for(self.name)
         self.shared = Shared.create(folder, self.patch, bells, session, self.performing)
+        self.shared.file("files.json").write_text(json.dumps(self.files))
         try:
             if self.bypass is not None:
                 self.bypass.shared = self.shared

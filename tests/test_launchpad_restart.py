@@ -32,5 +32,7 @@ def test_a_new_conductor_understands_presses_that_waited_for_it() -> None:
     shared.ring("presses").push(press)
     surface = PadSurface.of(shared)
     assert surface is not None
-    assert surface.actions(conductor) == [("queue_stem", 4800, "bass", first)]
-    assert surface.actions(conductor) == []
+    assert surface.actions(conductor, shared.ring("presses").pop(64)) == [
+        ("queue_stem", 4800, "bass", first)
+    ]
+    assert surface.actions(conductor, shared.ring("presses").pop(64)) == []

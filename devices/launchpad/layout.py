@@ -9,9 +9,10 @@
     row 2 ┘
     row 1   picks the role (and the four roles shown above)         (bottom)
 
-Around it: up and down (80, 70) nudge the tempo, Stop Clip (8) held half a second is panic. DRY is
-the pad at the top right on every page. DRY and panic are `safe`: the midi process has sent them to
-the audio process already, so whoever gets that action only shows and logs it.
+Around it: up and down (80, 70) nudge the tempo; below them next song (60), next scene (50), standby
+(40) and end (30), which blink while they wait for their boundary; Stop Clip (8) held half a second
+is panic. DRY is the pad at the top right on every page. DRY and panic are `safe`: the midi process
+has sent them to the audio process already, so whoever gets that action only shows and logs it.
 
 Pure; the conductor calls paint() every frame and action() at every press.
 """
@@ -49,6 +50,7 @@ STEM_ROWS: Final = (5, 4, 3, 2)  # the first role shown is the uppermost
 DRY_PAD: Final = 88
 PANIC_BUTTON: Final = STOP_CLIP
 TEMPO_UP, TEMPO_DOWN = 80, 70
+SONG_BUTTONS: Final = (60, 50, 40, 30)
 DIM, BRIGHT = 0.15, 1.0
 
 
@@ -70,6 +72,10 @@ class ActionKind(Enum):
     STOP_ROLE = "stop_role"
     TEMPO_UP = "tempo_up"
     TEMPO_DOWN = "tempo_down"
+    NEXT_SONG = "next_song"
+    NEXT_SCENE = "next_scene"
+    STANDBY = "standby"
+    END = "end"
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,9 @@ class PageState:
     dry: bool = False
     let_in: bool = False
     click: bool = False
+    standby: bool = False
+    changing: ActionKind | None = None  # NEXT_SONG or NEXT_SCENE, waiting for its boundary
+    ending: bool = False
     beats_per_bar: int = 4
     bars_per_phrase: int = 4
 
@@ -118,6 +127,13 @@ TRANSPORT: Final[tuple[tuple[ActionKind, RGB], ...]] = (
     (ActionKind.CLICK, (60, 60, 60)),
     (ActionKind.REPAINT, GREY),
     (ActionKind.DRY, RED),
+)
+
+SONGS: Final[tuple[tuple[ActionKind, RGB], ...]] = (
+    (ActionKind.NEXT_SONG, (0, 80, 127)),
+    (ActionKind.NEXT_SCENE, (0, 127, 60)),
+    (ActionKind.STANDBY, AMBER),
+    (ActionKind.END, (127, 0, 60)),
 )
 
 # What a press on a stem asks for, by its state; in other states it asks for nothing.
@@ -189,6 +205,11 @@ def _paint_transport(cells: Cells, state: PageState, beat: float) -> None:
     for i, (kind, colour) in enumerate(TRANSPORT):
         cells[pad(TRANSPORT_ROW, i + 1)] = scaled(colour, BRIGHT if lit.get(kind) else DIM)
     cells[TEMPO_UP] = cells[TEMPO_DOWN] = scaled(WHITE, DIM)
+    blink = not math.isfinite(beat) or beat % 1.0 < 0.5
+    waits = {state.changing, ActionKind.END if state.ending else None}
+    for index, (kind, colour) in zip(SONG_BUTTONS, SONGS, strict=True):
+        on = (kind in waits and blink) or (kind is ActionKind.STANDBY and state.standby)
+        cells[index] = scaled(colour, BRIGHT if on else DIM)
     cells[PANIC_BUTTON] = scaled(RED, DIM)
     cells[LOGO] = RED if state.dry else scaled(GREEN, DIM)
 
@@ -204,6 +225,8 @@ def action(press: Press, state: PageState) -> Action | None:
     if press.index in (TEMPO_UP, TEMPO_DOWN):
         up = press.index == TEMPO_UP
         return Action(ActionKind.TEMPO_UP if up else ActionKind.TEMPO_DOWN)
+    if press.index in SONG_BUTTONS:
+        return Action(SONGS[SONG_BUTTONS.index(press.index)][0])
     row, column = divmod(press.index, 10)
     if press.index in RIGHT:
         role = dict(shown_roles(state)).get(row)

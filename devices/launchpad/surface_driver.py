@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,12 @@ class PadSurface:
                 return cls(shared, index, DRIVERS[name]())
         return None
 
-    def actions(self, conductor: Conductor) -> list[Act]:
-        """What was pressed since the last call, as arguments of Conductor.act."""
+    def actions(self, conductor: Conductor, presses: Iterable[np.void]) -> list[Act]:
+        """What was pressed, as arguments of Conductor.act. presses: layout.PRESS of any port."""
         acts: list[Act] = []
         if not self._state.roles:  # a new conductor: what was pressed meanwhile meant this page
             self._state = self._page(conductor, self._shared.now())
-        for record in self._shared.ring("presses").pop(64):
+        for record in presses:
             if int(record["port"]) != self._port:
                 continue
             press = self._driver.read(_message(record))
@@ -117,9 +118,20 @@ class PadSurface:
             dry=conductor.dry,
             let_in=conductor.let_in,
             click=conductor.click,
+            standby=conductor.programme.standby,
+            changing=_changing(conductor),
+            ending=conductor.programme.end is not None,
             beats_per_bar=line.beats_per_bar if line else patch.clock.beats_per_bar,
             bars_per_phrase=line.bars_per_phrase if line else patch.clock.bars_per_phrase,
         )
+
+
+def _changing(conductor: Conductor) -> ActionKind | None:
+    change = conductor.programme.change
+    if change is None:
+        return None
+    other = change.song != conductor.programme.song
+    return ActionKind.NEXT_SONG if other else ActionKind.NEXT_SCENE
 
 
 def _message(record: np.void) -> bytes:
