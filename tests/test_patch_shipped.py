@@ -10,8 +10,11 @@ import yaml
 
 from engine.patch_load import known_models, load_patch
 from engine.patch_schema import json_schema
+from engine.set_load import load_performance
+from engine.song import SetList, songs_of
 
 PATCHES = sorted((Path(__file__).parent.parent / "patches").glob("*.yaml"))
+SETS = sorted((PATCHES[0].parent / "sets").glob("*.yaml"))
 
 
 def accepts(schema: dict[str, Any], value: Any) -> bool:
@@ -58,8 +61,16 @@ def test_shipped_patch_loads_and_fits_the_schema(path: Path) -> None:
     assert accepts(json_schema(), yaml.safe_load(path.read_text()))
 
 
+@pytest.mark.parametrize("path", SETS, ids=lambda p: p.stem)
+def test_shipped_set_loads_and_fits_the_schema(path: Path) -> None:
+    assert len(songs_of(load_performance(path))) >= 2
+    assert accepts(json_schema(SetList), yaml.safe_load(path.read_text()))
+
+
 def test_there_are_patches() -> None:
-    assert {"demo", "stage", "minimal"} <= {p.stem for p in PATCHES}
+    assert {"demo", "stage", "minimal", "trombone-and-keys", "eurorack"} <= {
+        p.stem for p in PATCHES
+    }
 
 
 def test_models_are_found_without_importing_them(tmp_path: Path) -> None:
