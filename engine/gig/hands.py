@@ -12,10 +12,19 @@ from dataclasses import dataclass, field
 
 import rtmidi
 
-from devices.launchpad.layout import DRY_PAD, STEM_ROWS, TRANSPORT, ActionKind, pad
+from devices.launchpad.layout import (
+    DRY_PAD,
+    SONG_BUTTONS,
+    SONGS,
+    STEM_ROWS,
+    TRANSPORT,
+    ActionKind,
+    pad,
+)
 from devices.launchpad.mk3 import (
     INQUIRY,
     INQUIRY_ANSWER,
+    LEFT,
     LIVE_MODE,
     PROGRAMMER_MODE,
     RIGHT,
@@ -73,7 +82,10 @@ class Lights:
 
 
 def transport_pad(kind: ActionKind) -> int:
-    """The pad of the top row that asks for `kind`."""
+    """The pad of the top row, or the button to the left, that asks for `kind`."""
+    for index, (asked, _) in zip(SONG_BUTTONS, SONGS, strict=True):
+        if asked is kind:
+            return index
     kinds = [k for k, _ in TRANSPORT]
     return DRY_PAD if kind is ActionKind.DRY else pad(8, kinds.index(kind) + 1)
 
@@ -106,8 +118,8 @@ class Pads:
                 self._out.send_message(answer)
 
     def press(self, index: int) -> None:
-        """A short press. The right column's buttons are controllers, pads are notes."""
-        on = CONTROL if index in RIGHT else NOTE_ON
+        """A short press. The buttons around the pads are controllers, pads are notes."""
+        on = CONTROL if index in (*LEFT, *RIGHT) else NOTE_ON
         self._out.send_message([on, index, 100])
         self._out.send_message([on, index, 0])
 

@@ -21,6 +21,8 @@ level_jumps_over_6db   changes of more than 6 dB, from one 400 ms window to the 
                        dynamics, and parts entering or leaving, do not count
 ai_sound_between_songs stretches of generated sound outside songs and their tails
 stuck_notes            answers sounding STUCK_SECONDS after the last note played, in each pause
+
+and, of songs, scenes and standby, what engine/gig/judge_songs.py says.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.gig.judge_songs import SONG_KEYS, find_of_songs
 from engine.gig.night import DryPath, Night, Song
 
 SILENCE = 1e-3  # -60 dBFS
@@ -280,6 +283,7 @@ def find_all(night: Night) -> list[Finding]:
         found += find_wrong_bars(bus, name, night)
     for name, bus in night.answers.items():
         found += find_stuck_notes(bus, name, night)
+    found += [Finding(*wrong) for wrong in find_of_songs(night)]
     return sorted(found, key=lambda f: f.frame)
 
 
@@ -291,6 +295,7 @@ KEYS = (
     "level_jumps_over_6db",
     "ai_sound_between_songs",
     "stuck_notes",
+    *SONG_KEYS,
 )
 
 

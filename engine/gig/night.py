@@ -65,6 +65,8 @@ class Night:
     hears. stems, answers, textures: buses that carry only that, by name. notes: for each answers
     bus the frames of every note on and off that was played to it. excused: spans in which a native
     client, or the recorder itself, missed cycles too. skipped: names of what the gig left out.
+    click: the bus that counts in. count_ins: from its first beat to the song's. standbys: spans in
+    which nothing generated may be heard. muted: spans in which a scene has an AI bus off, by name.
     """
 
     rate: int
@@ -79,6 +81,10 @@ class Night:
     faults: Sequence[Fault] = ()
     excused: Sequence[Span] = ()
     skipped: Sequence[str] = ()
+    click: np.ndarray | None = None
+    count_ins: Sequence[Span] = ()
+    standbys: Sequence[Span] = ()
+    muted: dict[str, Sequence[Span]] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:

@@ -1,12 +1,13 @@
 """`segue gig`: a night live over JACK, judged from what independent clients captured.
 
-Three songs are three patches, run one after another by the real command; drummer, trombone,
-keyboard and the hands at the pads are other JACK clients. The judge hears the captures of the
+Three songs of one patch, played by the real command without a restart; drummer, trombone, keyboard
+and the hands at the pads are other JACK clients. The judge hears the captures of the
 client that stands in for the interface; of segue itself only its missed cycles are read.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import logging
@@ -26,26 +27,29 @@ from engine.gig.band import play
 from engine.gig.hands import HandsError, call, stop_button, transport_pad
 from engine.gig.judge import find_all, judge
 from engine.gig.night import DryPath, Fault, Night, Song, Span
-from engine.gig.song import TAIL_S, Cue, Do, Evening, SongPlan, Truth, evening
+from engine.gig.song import TAIL_S, Cue, Do, Evening, SongPlan, Truth, evening, scene_bar
 from engine.gig.stage import PATCHES, GigError, Missed, Segue, Stage, wait_to
 from engine.patch import Patch
 from engine.patch_load import load_patch
 from engine.soundfont import find_soundfont
+from engine.stem_queue import LATEST_S
 
 __all__ = ["GigError", "run_gig"]
 
 RATE = 48000
+PATCH = "gig"
 HAND_S = 0.006  # standard deviation of a press
-STOP_AFTER_S = TAIL_S + 0.3  # segue is told to stop so long after a song's end
+GO_S = LATEST_S + 0.004  # a count-in begins so long after standby is left, the press's way included
+STANDBY_S = 1.8  # standby has silenced everything so long after a song's end: its fade, and tails
+SCENE_S = 1.5  # after a scene's bar line: its glide, and what a texture still had to say
 LOOK_BARS = 3.0  # a hand waits so long for a stem to be ready
 CHECK_EVERY_S = 1.0
 DELAY_MAX = 4096  # frames between a dry input and its output
 EXCUSED_PERIODS = 3  # a missed cycle is heard one period later, and as much again at its end
-CAPTURED = ("left", "right", "drums", "stems", "answers", "textures", "trombone")
+CAPTURED = ("left", "right", "drums", "stems", "answers", "textures", "trombone", "click")
 SKIPPED = (
-    "songs and sets in one patch, NEXT SONG without a restart",
-    "standby: the tracker frozen between songs",
-    "fills, scenes and written endings (the ending is played by hand, role by role)",
+    "songs of several patches (one patch has all three)",
+    "fills",
     "capture and replay on stage",
     "screen and OSC",
     "foot-switch learn",
@@ -57,6 +61,10 @@ PADS = {
     Do.TAP: ActionKind.TAP,
     Do.LET_IN: ActionKind.LET_IN,
     Do.DRY: ActionKind.DRY,
+    Do.SCENE: ActionKind.NEXT_SCENE,
+    Do.SONG: ActionKind.NEXT_SONG,
+    Do.STANDBY: ActionKind.STANDBY,
+    Do.END: ActionKind.END,
 }
 log = logging.getLogger("segue.gig")
 
@@ -74,6 +82,7 @@ class NightPlayed:
     """What the night left beside the captures."""
 
     notes: list[int] = field(default_factory=list)
+    begun: list[int] = field(default_factory=list)  # frames at which standby was left
     faults: list[Fault] = field(default_factory=list)
     missed_cues: list[str] = field(default_factory=list)
     misses: list[Missed] = field(default_factory=list)
@@ -87,7 +96,6 @@ class Players:
         self.played = NightPlayed()
         self._hand = random.Random(7)
         self._segue: Segue | None = None
-        self._next: tuple[str, str] | None = None
         self._wanted: list[tuple[SongPlan, str, int]] = []  # queued by hand until this frame
         self._agenda = sorted(self._happenings(), key=lambda h: h.frame)
         self._checked = 0
@@ -95,7 +103,11 @@ class Players:
     # ---- the plan
 
     def _happenings(self) -> list[Happening]:
-        agenda = [Happening(0, lambda: self._begin(0))]
+        agenda = [Happening(0, self._begin)]
+        for before, after in itertools.pairwise(self.plan.songs):
+            middle = (before.end + int(after.frames[0])) // 2
+            agenda.append(Happening(middle, lambda: self._press(Do.SONG)))
+            agenda.append(Happening(after.at(-1.0) - round(GO_S * RATE), self._leave_standby))
         for number, song in enumerate(self.plan.songs):
             agenda.append(Happening(int(song.frames[0]), lambda s=song: self._say(s)))  # type: ignore[misc]
             agenda += [
@@ -107,9 +119,6 @@ class Players:
                     Happening(song.at(bar + beat / 4.0), lambda k=key, v=velocity: self._note(k, v))  # type: ignore[misc]
                     for beat, key, velocity in call(k + 10 * number)
                 ]
-            stop = song.end + round(STOP_AFTER_S * RATE)
-            if number + 1 < len(self.plan.songs):
-                agenda.append(Happening(stop, lambda n=number + 1: self._begin(n)))  # type: ignore[misc]
         return agenda
 
     def _hand_at(self, song: Truth, cue: Cue) -> int:
@@ -122,7 +131,6 @@ class Players:
         stage = self.stage
         while (now := stage.frame) < self.plan.frames:
             stage.pads.look(now / RATE)
-            self._change_patch()
             self._queue(now)
             self._watch(now)
             while self._agenda and self._agenda[0].frame <= now:
@@ -136,30 +144,28 @@ class Players:
         if now - self._checked > CHECK_EVERY_S * RATE:
             self._checked = now
             self.stage.check()
-            if self._segue is not None and self._next is None and self._segue.ended:
+            if self._segue is not None and self._segue.ended:
                 raise GigError(f"segue run ended by itself: {self._segue.tail()}")
 
     def _say(self, song: Truth) -> None:
         log.info("%s: %d bars at about %g", song.plan.name, song.plan.bars, song.plan.bpm)
 
-    def _begin(self, number: int) -> None:
-        plan = self.plan.songs[number].plan
-        self._next = (plan.patch, f"gig-{os.getpid()}-{number + 1}")
-        self._count()
-        if self._segue is not None:
-            self._segue.ask_to_end()
-
-    def _change_patch(self) -> None:
-        """The next patch starts when the last one has ended."""
-        if self._next is not None and (self._segue is None or self._segue.ended):
-            self._segue = self.stage.start_segue(*self._next)
-            self._next = None
+    def _begin(self) -> None:
+        self._segue = self.stage.start_segue(PATCH, f"gig-{os.getpid()}")
 
     def _count(self) -> None:
         if self._segue is not None:
             self.played.misses.append(self._segue.missed())
 
     # ---- hands
+
+    def _press(self, what: Do) -> None:
+        log.info("           %s", what.value)
+        self.stage.pads.press(transport_pad(PADS[what]))
+
+    def _leave_standby(self) -> None:
+        self._press(Do.STANDBY)
+        self.played.begun.append(self.stage.frame)
 
     def _note(self, key: int, velocity: int) -> None:
         self.stage.keyboard.note(key, velocity)
@@ -170,7 +176,7 @@ class Players:
         if cue.do is Do.QUEUE:
             self._wanted.append((song.plan, cue.what, song.at(cue.bar + LOOK_BARS)))
         elif cue.do is Do.STOP:
-            self.stage.pads.press(stop_button(_roles(song.plan.patch), cue.what))
+            self.stage.pads.press(stop_button(_roles(), cue.what))
         elif cue.do is Do.KILL:
             done = self._segue is not None and self._segue.kill_part("engine.conductor_process")
             if not done:
@@ -185,7 +191,7 @@ class Players:
         """Press the newest ready stem of each role that is wanted, as soon as there is one."""
         for wish in list(self._wanted):
             plan, role, until = wish
-            ready = self.stage.pads.lights.ready(_roles(plan.patch), role, now / RATE)
+            ready = self.stage.pads.lights.ready(_roles(), role, now / RATE)
             if ready:
                 self.stage.pads.press(ready[-1])
             elif now > until:
@@ -195,17 +201,9 @@ class Players:
                 self._wanted.remove(wish)
 
 
-def _roles(patch: str) -> list[str]:
-    return list(_patch(patch).roles)
-
-
-_patches: dict[str, Patch] = {}
-
-
-def _patch(name: str) -> Patch:
-    if name not in _patches:
-        _patches[name] = load_patch(PATCHES / f"{name}.yaml")
-    return _patches[name]
+@functools.cache
+def _roles() -> list[str]:
+    return list(load_patch(PATCHES / f"{PATCH}.yaml").roles)
 
 
 # ---- what the judge gets
@@ -265,8 +263,25 @@ def night_of(
         faults=left.faults,
         excused=excused_spans([heard, native], first),
         skipped=SKIPPED,
+        click=bus["click"],
+        count_ins=[(s.at(-1.0), s.at(0.0)) for s in plan.songs if s.plan.count_in],
+        standbys=_standbys(plan, left),
+        muted={"textures": [_without_texture(plan)]},
     )
     return night, delay
+
+
+def _standbys(plan: Evening, left: NightPlayed) -> list[Span]:
+    """From the end of a song, once its fade is over, until a hand leaves standby."""
+    quiet = round(STANDBY_S * RATE)
+    until = [*left.begun, plan.frames]
+    return [(song.end + quiet, end) for song, end in zip(plan.songs, until, strict=True)]
+
+
+def _without_texture(plan: Evening) -> Span:
+    """The first song's second scene."""
+    song = plan.songs[0]
+    return song.at(scene_bar(song.plan.bars)) + round(SCENE_S * RATE), song.end
 
 
 def _misses(left: NightPlayed, native: Recording) -> dict[str, int]:

@@ -14,10 +14,11 @@ import numpy as np
 BEATS_PER_BAR = 4
 PHRASE_BARS = 4
 LEAD = (0.05, 20.0, 36.0)  # share of the night, seconds at least and at most, before the first song
-APPLAUSE = (0.06, 24.0, 40.0)  # between two: one patch stops, the next starts and loads its models
+APPLAUSE = (0.06, 24.0, 40.0)  # between two, in standby
 OUTRO_S = 10.0  # after the last note
 TAIL_S = 4.0  # answers and textures may ring so long
 BARS_MIN = 16
+FADE_BARS = 2.0  # of the last song's ending
 
 
 class Do(Enum):
@@ -30,6 +31,10 @@ class Do(Enum):
     STOP = "stop a role"
     DRY = "DRY"  # toggles
     KILL = "kill the conductor"
+    SCENE = "next scene"
+    END = "end"
+    SONG = "next song"
+    STANDBY = "standby"  # toggles; the end of a song is one, too
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,10 @@ class Cue:
 @dataclass(frozen=True)
 class SongPlan:
     """bpm: what the drummer means to play. drift: share by which the tempo wanders, over
-    drift_beats. patch: name in patches/. calls: bars in which the keyboard plays. trombone: the
-    bar in which it begins, or None."""
+    drift_beats. count_in: segue counts in, for a bar. calls: bars in which the keyboard plays.
+    trombone: the bar in which it begins, or None."""
 
     name: str
-    patch: str
     bpm: float
     drift: float
     drift_beats: float
@@ -56,6 +60,7 @@ class SongPlan:
     cues: tuple[Cue, ...]
     calls: tuple[int, ...]
     trombone: int | None = None
+    count_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,30 +112,35 @@ def _queues(first: int, last: int, roles: tuple[str, ...]) -> list[Cue]:
     return cues
 
 
+def scene_bar(bars: int) -> int:
+    """The bar line of the first song at which its scene changes."""
+    return PHRASE_BARS * max(2, bars // (2 * PHRASE_BARS)) + 2
+
+
 def follow_song(bars: int) -> SongPlan:
     """Stems, answers and a texture, on a clock that follows the drummer. bars: a multiple of 4."""
     cues = [
         Cue(0.0, Do.ONE),
         Cue(0.6, Do.LET_IN),
         *_queues(4, bars - 4, ("bass", "chords", "percussion")),
-        Cue(bars - 1.5, Do.LET_IN),
+        Cue(scene_bar(bars) - 0.6, Do.SCENE),
+        Cue(bars - 1.5, Do.END),
     ]
     return SongPlan(
         name="follow",
-        patch="gig-one",
         bpm=104.0,
         drift=0.015,
         drift_beats=72.0,
         bars=bars,
-        cues=tuple(cues),
+        cues=tuple(sorted(cues, key=lambda c: c.bar)),
         calls=tuple(range(1, bars - 4, 4)),
         trombone=4,
     )
 
 
 def wrong_tempo_song(bars: int) -> SongPlan:
-    """The patch is 12 % too slow; four taps correct it. Phrases are counted from bar 1 on. The
-    conductor is killed in the middle. bars: a multiple of 4, and one."""
+    """The song's tempo in the patch is 12 % too slow; four taps correct it. Phrases are counted
+    from bar 1 on. The conductor is killed in the middle. bars: a multiple of 4, and one."""
     middle = 1 + PHRASE_BARS * ((bars // 2) // PHRASE_BARS) + 1.5
     cues = [
         *(Cue(beat / BEATS_PER_BAR, Do.TAP) for beat in range(4)),
@@ -138,11 +148,10 @@ def wrong_tempo_song(bars: int) -> SongPlan:
         Cue(1.6, Do.LET_IN),
         *_queues(5, bars - 4, ("bass", "percussion")),
         Cue(middle, Do.KILL),
-        Cue(bars - 1.5, Do.LET_IN),
+        Cue(bars - 1.5, Do.END),
     ]
     return SongPlan(
         name="wrong tempo",
-        patch="gig-two",
         bpm=116.0,
         drift=-0.015,
         drift_beats=80.0,
@@ -153,22 +162,18 @@ def wrong_tempo_song(bars: int) -> SongPlan:
 
 
 def ending_song(bars: int) -> SongPlan:
-    """Four bars of DRY, then an ending: every role stops at the last bar line. bars: as the first
-    song's."""
+    """Counted in by segue; four bars of DRY, then an ending: a fade over the last two bars. bars:
+    as the first song's."""
     dry = PHRASE_BARS * max(2, bars // (2 * PHRASE_BARS)) + 1
     roles = ("chords", "bass")
     cues = [
-        Cue(0.0, Do.ONE),
-        Cue(0.6, Do.LET_IN),
         *_queues(4, bars - 4, roles),
         Cue(float(dry), Do.DRY),
         Cue(dry + 3.0, Do.DRY),
-        *(Cue(bars - 2.0 + 0.3 * k, Do.STOP, role) for k, role in enumerate(roles)),
-        Cue(bars + 0.1, Do.LET_IN),
+        Cue(bars - FADE_BARS - 0.5, Do.END),
     ]
     return SongPlan(
         name="ending",
-        patch="gig-three",
         bpm=96.0,
         drift=0.02,
         drift_beats=96.0,
@@ -176,6 +181,7 @@ def ending_song(bars: int) -> SongPlan:
         cues=tuple(sorted(cues, key=lambda c: c.bar)),
         calls=tuple(range(1, bars - 4, 4)),
         trombone=2,
+        count_in=True,
     )
 
 

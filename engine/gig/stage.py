@@ -27,7 +27,7 @@ from engine.shm import Shared, running
 
 PATCHES = Path(__file__).resolve().parents[2] / "patches"
 STOP_S = 12.0
-HEARD = 7  # channels captured: main left and right, four monitors, cue
+HEARD = 8  # channels captured: main left and right, four monitors, cue, click
 START_FRAMES = 48000  # from now to the night's first frame
 log = logging.getLogger("segue.gig")
 
