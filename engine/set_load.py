@@ -23,19 +23,11 @@ from engine.patch_yaml import Node, Sequence, describe, read_tree
 from engine.rig_load import LoadedRig, load_rig
 from engine.song import SetList, Song, songs_of, without
 
-PARTS = (
-    "inputs",
-    "midi",
-    "voices",
-    "players",
-    "roles",
-    "outputs",
-    "cv",
-    "cv_in",
-    "routes",
-    "surfaces",
+OWN = ("name", "clock", "songs")  # what each patch of a set may have otherwise
+PARTS = tuple(
+    name for name, f in FIELDS[Patch].items() if isinstance(f.kind, Named) and name not in OWN
 )
-ALIKE = ("soundfont", "armed", "audio", "tuning_hz")
+ALIKE = tuple(name for name in FIELDS[Patch] if name not in (*OWN, *PARTS))
 
 
 def is_set(tree: Node) -> bool:
