@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.layout import CommandKind
+from engine.patch import Input, MidiIn
 from engine.scene_mix import STEP_FADE_S, MixMoves, scene_gains
-from engine.song import FullSong, Scene, songs_of
+from engine.song import FullSong, Scene, key_name, songs_of
 from engine.song_wants import plays, wants_of
 from engine.timeline import Timeline
 
@@ -205,9 +206,16 @@ class ProgrammeState:
 
     def status(self) -> dict[str, Any]:
         """For people, as JSON values."""
-        following = self.next_song_index()
+        following, song, patch = self.next_song_index(), self.playing, self._c.patch
+        performers: dict[str, Input | MidiIn] = {**patch.inputs, **patch.midi}
         return {
-            "song": self.playing.name,
+            "song": song.name,
+            "key": key_name(song.key, song.minor),
+            "written": {
+                name: key_name(song.key, song.minor, given.written)
+                for name, given in performers.items()
+                if given.written
+            },
             "scene": self.scene_name(self.song, self.scene),
             "next_song": None if following is None else self.songs[following].name,
             "standby": self.standby,

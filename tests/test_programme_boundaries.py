@@ -439,3 +439,10 @@ def test_commands_fit_their_record() -> None:
     night.act("next_song")
     night.run(6)
     assert all(c.dtype == COMMAND for c in night.sent)
+
+
+def test_everybody_is_told_the_key_as_they_read_it() -> None:
+    horn = replace(TWO.inputs["horn"], written=2)
+    night = Night(replace(TWO, inputs={"horn": horn}))
+    assert night.status()["key"] == "C major"
+    assert night.status()["written"] == {"horn": "D major"}
