@@ -6,13 +6,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from conductor_desk import PATCH, RATE, SLOT_FRAMES, Desk, playing
 
 from engine.conductor import Conductor
 from engine.conductor_hands import ACTIONS
 from engine.layout import REPORT, CommandKind, ReportKind
 from engine.stem import StemState
 from engine.timeline import Boundary
-from tests.conductor_desk import PATCH, RATE, SLOT_FRAMES, Desk, playing
 
 
 def test_nothing_enters_an_unarmed_patch_before_the_one_is_said_and_it_is_let_in() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+from conductor_desk import PATCH, RATE, SLOT_FRAMES, STEP, Desk, playing
 
 from engine.conductor import Conductor
 from engine.conductor_process import ConductorProcess
@@ -14,7 +15,6 @@ from engine.state import STEM, fresh
 from engine.stem import StemState
 from engine.stem_book import LOST_S
 from engine.stem_shelf import FAILED_WAIT_S
-from tests.conductor_desk import PATCH, RATE, SLOT_FRAMES, STEP, Desk, playing
 
 
 def test_refused_stem_is_queued_for_the_next_boundary() -> None:

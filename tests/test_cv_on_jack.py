@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stage import BLOCK, RATE, Stage, end, interface, keyboard, lost, music, runs, soon
 
 from engine.bench.jackd import JackServer
 from engine.bench.measures import cv as measure_cv
 from engine.cv_out import PITCH_LEAD_S
 from engine.timeline import Boundary, Timeline
-from tests.stage import BLOCK, RATE, Stage, end, interface, keyboard, lost, music, runs, soon
 
 PATCH = """
 name: voltages

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conductor_desk import RATE, START, Desk
 
 from engine.ask import Ask
 from engine.conductor import Conductor
@@ -18,7 +19,6 @@ from engine.shm import SWITCH
 from engine.song import Ending, Scene, ScenePart, Song
 from engine.stem import StemState
 from engine.timeline import Boundary
-from tests.conductor_desk import RATE, START, Desk
 
 TWO = Patch(
     name="night",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conductor_desk import RATE
+from test_programme_boundaries import MAIN, TWO, Night
 
 from engine import reload as module
 from engine.conductor import Conductor
@@ -21,8 +23,6 @@ from engine.shm import Shared, stem_slot_frames
 from engine.song import Scene, Song
 from engine.stem import StemState
 from engine.timeline import Boundary
-from tests.conductor_desk import RATE
-from tests.test_programme_boundaries import MAIN, TWO, Night
 
 DRUMS = source_names(TWO).index("stems.drums")
 

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_patch_shipped import accepts
 
 from engine.patch_load import PatchError, Problem
 from engine.patch_schema import FOLDER, PUBLISHED, json_schema, published
 from engine.rig import Rig
 from engine.rig_load import default_rig, load_rig
 from engine.set_load import load_performance
-from tests.test_patch_shipped import accepts
 
 RIG = """\
 name: Südpol, small hall

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from engine_stage import Stage
 
 from engine.conductor import Conductor
 from engine.layout import ReportKind, SafeKind
@@ -14,7 +15,6 @@ from engine.shm import Shared
 from engine.stem import StemNote, StemState
 from engine.stem_notes import LOOK_AHEAD_S, StemNotes, store, stored
 from engine.timeline import Timeline
-from tests.engine_stage import Stage
 
 RATE, TICK = 48000, 256
 BEATS = 4

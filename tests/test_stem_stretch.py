@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conductor_desk import PATCH, RATE, Desk, playing
 
 from engine.layout import CommandKind, ReportKind
 from engine.shm import Shared
@@ -16,7 +17,6 @@ from engine.stem import StemState
 from engine.stem_stretch import FAR, order_of
 from engine.stretch import StretchError, Stretching, stretch_loop, stretch_slot
 from engine.timeline import Boundary
-from tests.conductor_desk import PATCH, RATE, Desk, playing
 
 _S = StemState
 LOOP = 4 * 60.0 / 120.0 * RATE  # four beats

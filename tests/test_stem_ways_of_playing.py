@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from conductor_desk import PATCH, RATE, Desk, playing
 
 from engine.ask import Ask
 from engine.kernel import ffi, lib, pointer
@@ -16,7 +17,6 @@ from engine.state import fresh
 from engine.stem import Play, StemState
 from engine.stem_orders import CHANGE_FADE_FRAMES
 from engine.timeline import Boundary
-from tests.conductor_desk import PATCH, RATE, Desk, playing
 
 ROLES = {
     "drums": Role(enter="phrase", bars=2, choke="kit"),
