@@ -61,12 +61,12 @@ def _do(args: argparse.Namespace, session: Session, edit: Edit) -> int:
         facts.update(found.as_json())
         code = DONE if found.equal else FAILED
     if args.export is not None:
-        made = export(session, Replay(session, args.soundfont, edit), args.export)
-        facts.update({"export": str(args.export), "files": made})
+        rendered = Replay(session, args.soundfont, edit)
+        facts.update({"export": str(args.export), "files": export(session, rendered, args.export)})
+        facts["problems"] = [*session.problems, *dict.fromkeys(rendered.problems)]
     if args.out is not None or not (args.check or args.export):
         out = args.out or session.take / "replay.wav"
         facts.update(_render(session, Replay(session, args.soundfont, edit), out))
-    facts["problems"] = facts.get("problems") or session.problems
     if args.json:
         print(json.dumps(facts, indent=1, default=str))
     else:
@@ -88,4 +88,5 @@ def _render(session: Session, rendered: Replay, out: Path) -> dict[str, Any]:
             if block.t >= session.first_frame:
                 file.write(block.engine.mixer.buses[row, :, : block.n].T)
                 end = block.t + block.n
-    return {"out": str(out), "frames": end - session.first_frame, "problems": rendered.problems}
+    problems = [*session.problems, *dict.fromkeys(rendered.problems)]
+    return {"out": str(out), "frames": end - session.first_frame, "problems": problems}

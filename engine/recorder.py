@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import struct
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.shm import Shared
 from engine.tracks import TrackError
 
 WAIT_S = 0.05
+BUSY_S = 5.0  # a slow disk may keep it
 log = logging.getLogger("segue.recorder")
 
 
@@ -31,40 +33,55 @@ def take_of(shared: Shared, session: Path) -> Path:
     return take
 
 
+class Keeper:
+    """A recording, until the disk does not take it: that is said once, and nothing waits for it."""
+
+    def __init__(self, shared: Shared, recording: Recording | None, stopped: str = "") -> None:
+        self._shared, self._recording, self.stopped = shared, recording, stopped
+
+    def turn(self) -> None:
+        """What the rings hold, to disk."""
+        if self._recording is None:
+            for name in ("tap.recorder", "admitted"):
+                self._shared.ring(name).clear()
+            return
+        try:
+            while self._recording.turn():
+                pass
+        except OSError as error:
+            log.warning("recording stopped: %s; the performance goes on without it", error)
+            self._recording, self.stopped = None, str(error)
+
+    def close(self) -> None:
+        self.turn()
+        if self._recording is not None:
+            self._recording.close()
+
+
+def _keeper(shared: Shared, session: Path, rate: float) -> Keeper:
+    try:
+        return Keeper(shared, Recording(shared, take_of(shared, session), rate))
+    except (OSError, ValueError, KeyError, struct.error, TrackError) as error:
+        log.warning("no recording: %s", error)
+        return Keeper(shared, None, str(error))
+
+
 def _serve(shared: Shared, stop: Stop, session: Path) -> int:
     while not stop and shared.played() is None:
         shared.heartbeat("recorder")
         time.sleep(0.02)
     clock = shared.played()
-    recording: Recording | None = None
-    stopped = told = ""
-    try:
-        if clock is not None:
-            recording = Recording(shared, take_of(shared, session), clock.rate)
-    except (OSError, ValueError, KeyError, TrackError) as error:
-        stopped = str(error)
-        log.warning("no recording: %s", error)
+    if clock is None:
+        return 0
+    keeper, told = _keeper(shared, session, clock.rate), ""
     while not stop:
-        shared.heartbeat("recorder", 5.0)
-        if recording is None:
-            for name in ("tap.recorder", "admitted"):
-                shared.ring(name).clear()
-        else:
-            try:
-                while recording.turn():
-                    shared.heartbeat("recorder", 5.0)
-            except OSError as error:
-                log.warning("recording stopped: %s; the performance goes on without it", error)
-                recording, stopped = None, str(error)
-        if stopped != told:
-            replace_text(shared.file("recorder.json"), json.dumps({"stopped": stopped}))
-            told = stopped
+        shared.heartbeat("recorder", BUSY_S)
+        keeper.turn()
+        if keeper.stopped != told:
+            told = keeper.stopped
+            replace_text(shared.file("recorder.json"), json.dumps({"stopped": told}))
         shared.wait("recorder", WAIT_S)
-    if recording is not None:
-        try:
-            recording.close()
-        except OSError as error:
-            log.warning("the end of the recording is lost: %s", error)
+    keeper.close()
     return 0
 
 

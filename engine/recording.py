@@ -8,6 +8,8 @@ performance, take-01 and so on:
     tracks/*.au      inputs and textures as they came, buses as they left (engine/tracks.py)
     admitted.bin     ADMITTED records in order (engine/admitted.py), after one line of text
     jumps.jsonl      {"frame", "frames"}: where the tracks hold nothing
+    again.bin        blocks that came with a frame that had been, as the recorder's ring held them
+    progress.bin     how far the recorder has come, for its successor
     stems.jsonl      {"at", "sha256", ...}: what the command at that record of admitted.bin played
     stems/*.au       the arena's audio of every stem played, by its hash
 
@@ -17,10 +19,12 @@ does again what was half done. Not real-time safe; raises OSError when the disk 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +33,14 @@ import numpy as np
 from engine.admitted import AdmittedKind, data_of
 from engine.layout import ADMITTED, COMMAND, CommandKind
 from engine.shm import Shared
-from engine.tracks import HEADER_BYTES, Track, TrackWriter, tracks_of
+from engine.tracks import Track, TrackWriter, tracks_of
 from engine.versions import layout_hash, versions
 
 FORMAT = 1
 ADMITTED_HEAD = b"segue admitted records, format 1".ljust(63) + b"\n"
 RECORDS_A_TURN = 2048
 BLOCKS_A_TURN = 256
+PROGRESS = struct.Struct("<qqq")  # records of the ring dealt with, next frame, bytes of again.bin
 JUMP_MAX_S = 3600  # a longer one is no gap but a clock that has gone mad
 
 
@@ -68,21 +73,23 @@ class Recording:
         self.tracks = tracks_of(shared.patch)
         self._tap, self._admitted = shared.ring("tap.recorder"), shared.ring("admitted")
         self._writers: list[tuple[TrackWriter, slice]] = []
-        self._log = -1
+        self._log = self._place = -1
         self._first = self._next = 0
+        self._again_bytes = 0
         facts = take / "session.json"
         if facts.exists():
             self._go_on(json.loads(facts.read_text()))
 
     def turn(self) -> bool:
         """Write what waits. True: something did."""
-        _, blocks = self._tap.peek(BLOCKS_A_TURN)
+        at, blocks = self._tap.peek(BLOCKS_A_TURN)
         if not self._writers:
             if not len(blocks):
                 return False
             self._begin(int(blocks[0]["frame"]))
         wrote = self._write_admitted()
         self._write_blocks(blocks)
+        self._progress(at + len(blocks))
         self._tap.skip(len(blocks))
         return wrote or len(blocks) > 0
 
@@ -93,6 +100,11 @@ class Recording:
         for writer, _ in self._writers:
             writer.close()
         self._writers.clear()
+
+    def _progress(self, at: int) -> None:
+        """Up to which record of the ring all is written, and what belongs to it: in one write, so
+        that a successor neither loses nor repeats."""
+        os.pwrite(self._place, PROGRESS.pack(at, self._next, self._again_bytes), 0)
 
     # ---- the beginning
 
@@ -111,16 +123,16 @@ class Recording:
             ],
         }
         self._open()
+        self._progress(self._tap.peek(0)[0])
         replace_text(self.take / "session.json", json.dumps(facts, indent=1))
 
     def _go_on(self, facts: dict[str, Any]) -> None:
         self._first = int(facts["first_frame"])
         self._open()
-        sizes = [
-            ((self.take / "tracks" / t.file).stat().st_size - HEADER_BYTES) // (4 * t.channels)
-            for t in self.tracks
-        ]
-        self._next = self._first + max(0, min(sizes, default=0))
+        at, self._next, self._again_bytes = PROGRESS.unpack(os.pread(self._place, PROGRESS.size, 0))
+        self._tap.skip(max(0, min(len(self._tap), at - self._tap.peek(0)[0])))
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(self.take / "again.bin", self._again_bytes)
 
     def _open(self) -> None:
         info = {"take": self.take.name, "first_frame": self._first}
@@ -132,6 +144,7 @@ class Recording:
             row += track.channels
         self._log = os.open(self.take / "admitted.bin", os.O_RDWR | os.O_CREAT, 0o644)
         os.pwrite(self._log, ADMITTED_HEAD, 0)
+        self._place = os.open(self.take / "progress.bin", os.O_RDWR | os.O_CREAT, 0o644)
 
     # ---- a turn
 
@@ -140,6 +153,10 @@ class Recording:
         start = 0
         while start < len(blocks):
             frame = int(blocks[start]["frame"])
+            if frame < self._next:
+                self._again(blocks[start])
+                start += 1
+                continue
             if frame > self._next:
                 self._jump(frame)
             pieces, end, until = [], start, frame
@@ -149,11 +166,14 @@ class Recording:
                 until += count
                 end += 1
             audio = np.concatenate(pieces, axis=1)
-            if frame >= self._first:  # else time went backwards: nothing to be done with it
-                for writer, rows in self._writers:
-                    writer.write(frame - self._first, audio[rows])
-                self._next = max(self._next, until)
-            start = end
+            for writer, rows in self._writers:
+                writer.write(frame - self._first, audio[rows])
+            self._next, start = until, end
+
+    def _again(self, block: np.ndarray) -> None:
+        """A late cycle is stamped with the frame of the one after it, which then comes again."""
+        append(self.take / "again.bin", np.ascontiguousarray(block).tobytes())
+        self._again_bytes += block.nbytes
 
     def _jump(self, frame: int) -> None:
         frames = frame - self._next
@@ -199,7 +219,11 @@ class Recording:
 
 def append_line(path: Path, facts: dict[str, Any]) -> None:
     """One JSON line at the end of a file, in one write."""
-    data = json.dumps(facts).encode() + b"\n"
+    append(path, json.dumps(facts).encode() + b"\n")
+
+
+def append(path: Path, data: bytes) -> None:
+    """At the end of a file, in one write."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         if os.write(file, data) != len(data):

@@ -25,9 +25,11 @@ from engine.sampler import MAX_FRAMES
 from engine.session import Life, Session, SessionError
 from engine.shm import Shared
 from engine.state import RAMP
-from engine.tracks import TrackError, read_track
+from engine.tape import Tape, voltages_of
+from engine.tracks import TrackError, read_track, tracks_of
 
-WINDOW = 1 << 16  # frames of input held at a time
+CHANNELS_MAX = 256
+FRAME_MAX = 2**60
 _K = AdmittedKind
 
 
@@ -41,52 +43,13 @@ class Edit:
 @dataclass(frozen=True)
 class Block:
     """One rendered block; out float32 (n, device channels), as it left, and the engine's rows hold
-    until the next one."""
+    until the next one. again: for one whose frames had been, its tracks' rows as recorded."""
 
     t: int
     n: int
     out: np.ndarray
+    again: np.ndarray | None
     engine: LivePerformance
-
-
-class Tape:
-    """The inputs of any frames, from the tracks: zeros where there are none."""
-
-    def __init__(self, session: Session) -> None:
-        names = [f"input.{n}" for n in session.patch.inputs]
-        names += [f"cv_in.{n}" for n in _voltages(session.patch)]
-        textures = [f"texture.{n}" for n, p in session.patch.players.items() if p.to]
-        self._inputs = [session.tracks.get(n) for n in names]
-        self._textures = [session.tracks.get(n) for n in textures]
-        self._first = session.first_frame
-        self._from = self._until = 0
-        self._in = np.zeros((0, len(names)), np.float32)
-        self._tex = np.zeros((0, len(textures), 2), np.float32)
-
-    def at(self, t: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs (n, inputs) and textures (n, textures, 2) of frames [t, t+n)."""
-        if not (self._from <= t and t + n <= self._until):
-            self._wind(t, n)
-        a = t - self._from
-        return self._in[a : a + n], self._tex[a : a + n]
-
-    def _wind(self, t: int, n: int) -> None:
-        frames = max(n, WINDOW)
-        self._from, self._until = t, t + frames
-        self._in = np.zeros((frames, max(1, len(self._inputs))), np.float32)
-        self._tex = np.zeros((frames, len(self._textures), 2), np.float32)
-        for i, audio in enumerate(self._inputs):
-            self._copy(audio, self._in[:, i : i + 1])
-        for i, audio in enumerate(self._textures):
-            self._copy(audio, self._tex[:, i])
-
-    def _copy(self, audio: np.ndarray | None, to: np.ndarray) -> None:
-        a = self._from - self._first
-        if audio is None or a < 0:
-            return
-        piece = audio[a : a + len(to)]
-        # by bits, so that nothing in it is changed on the way
-        to.view(np.uint32)[: len(piece)] = piece.view(">u4")
 
 
 class Replay:
@@ -118,21 +81,30 @@ class Replay:
     # ---- one audio process
 
     def _life(self, life: Life) -> Iterator[Block]:
-        engine = self._engine(life)
+        with np.errstate(all="ignore"):
+            engine = self._engine(life)
         records = life.records
         kinds = np.asarray(records["kind"])
         done = 0
         for at in np.flatnonzero(kinds == _K.BLOCK).tolist():
-            for i in range(done, at):
-                self._admit(engine, records[i], life.first + i)
+            try:
+                for i in range(done, at):
+                    self._admit(engine, records[i], life.first + i)
+                block = self._block(engine, int(records[at]["t"]), int(records[at]["n"]))
+            except (ValueError, ArithmeticError, LookupError) as error:
+                place = f"block at record {life.first + at}"
+                raise SessionError(f"{place} cannot be rendered, it is broken ({error})") from None
             done = at + 1
-            t, n = int(records[at]["t"]), int(records[at]["n"])
-            if not 0 < n <= MAX_FRAMES:
-                raise SessionError(f"a block of {n} frames at {t}: the session is broken")
-            inputs, textures = self._tape.at(t, n)
-            self._feed(engine.shared, t, n, textures)
-            engine.hear(inputs, n)
-            yield Block(t, n, engine.forward(t).out, engine)
+            yield block
+
+    def _block(self, engine: LivePerformance, t: int, n: int) -> Block:
+        if not (0 < n <= MAX_FRAMES and 0 <= t < FRAME_MAX):
+            raise ValueError(f"{n} frames at {t}")
+        inputs, textures, again = self._tape.at(t, n)
+        self._feed(engine.shared, t, n, textures)
+        engine.hear(inputs, n)
+        with np.errstate(all="ignore"):  # rubbish in, rubbish out
+            return Block(t, n, engine.forward(t).out, again, engine)
 
     def _engine(self, life: Life) -> LivePerformance:
         """As the audio process of then began, but for the rings: empty, with its epochs."""
@@ -143,7 +115,7 @@ class Replay:
         try:
             for name, epoch in zip(_note_rings(self.patch), facts["epochs"], strict=True):
                 shared.ring(name).pointer.epoch = int(epoch)
-            c, voltages = facts["channels"], _voltages(self.patch)
+            c, voltages = facts["channels"], voltages_of(self.patch)
             channels = ChannelMap(
                 inputs={n: i for i, n in enumerate(self.patch.inputs)},
                 outputs={n: tuple(map(int, v)) for n, v in c["outputs"].items()},
@@ -155,7 +127,11 @@ class Replay:
             rate = float(facts["rate"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SessionError(f"the head of an audio process is broken ({error!r})") from None
-        engine = LivePerformance(self.patch, shared, channels, rate, soundfont, life.snapshot)
+        _refuse_nonsense(life, channels, len(self.patch.roles))
+        try:
+            engine = LivePerformance(self.patch, shared, channels, rate, soundfont, life.snapshot)
+        except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+            raise SessionError(f"patch.json cannot be performed ({error!r})") from None
         streams = engine.state[0]["streams"][len(self.patch.inputs) :]
         streams["fade"], streams["epoch"] = 1.0, 0  # what they gave is on tape as it sounded
         for source, level in self.edit.levels.items():
@@ -181,7 +157,9 @@ class Replay:
                 part = textures[k * BLOCK_FRAMES : (k + 1) * BLOCK_FRAMES, i]
                 records[k]["frame"], records[k]["count"] = t + k * BLOCK_FRAMES, len(part)
                 records[k]["data"][:, : len(part)] = part.T
-            shared.ring(f"texture.{name}").push(records[:count])
+            ring = shared.ring(f"texture.{name}")
+            ring.clear()  # the block before, which these frames may be of again
+            ring.push(records[:count])
 
     def _admit(self, engine: LivePerformance, record: np.void, at: int) -> None:
         kind, which, t = int(record["kind"]), int(record["which"]), int(record["t"])
@@ -234,17 +212,26 @@ class Replay:
             self.problems.append(f"{error}: it is silent in the replay")
 
 
+def _refuse_nonsense(life: Life, channels: ChannelMap, roles: int) -> None:
+    """What the kernel would write outside its memory for. Raises SessionError."""
+    used = [c for chans in channels.outputs.values() for c in chans] + [*channels.cv.values()]
+    if not all(0 <= c < channels.channels_out <= CHANNELS_MAX for c in used):
+        raise SessionError(f"an audio process of {channels.channels_out} outputs: {used} are used")
+    if life.snapshot is None:
+        return
+    state = life.snapshot[0]
+    stems, cv = state["stems"], state["cv"]
+    playing = stems["role"][stems["state"] != 0]
+    if ((playing < 0) | (playing >= max(1, roles))).any() or (cv["count"] > 16).any():
+        raise SessionError("the snapshot that an audio process resumed from is broken")
+
+
 def _from_tape(patch: Patch) -> Patch:
     """Streams are on tape as they came: plain inputs here."""
     inputs = {
         n: replace(i, stream=None, trim_db=0.0) if i.stream else i for n, i in patch.inputs.items()
     }
     return replace(patch, inputs=inputs)
-
-
-def _voltages(patch: Patch) -> list[str]:
-    """What comes in as a voltage, from the device: those are on tape."""
-    return [n for n, c in patch.cv_in.items() if c.channel is not None]
 
 
 def _note_rings(patch: Patch) -> list[str]:
@@ -276,6 +263,8 @@ class Check:
 def check(session: Session, replay: Replay, bus: str = "main") -> Check:
     """Render the session and compare a bus with its track."""
     result = Check(lives=len(session.lives))
+    known = first_unknown(session)
+    places = _places(session, f"bus.{bus}")
     track = session.tracks.get(f"bus.{bus}")
     if track is None:
         raise SessionError(f"the track bus.{bus} is missing: there is nothing to compare with")
@@ -289,14 +278,14 @@ def check(session: Session, replay: Replay, bus: str = "main") -> Check:
         if expected is not None and block.t > expected:
             result.gaps.append((expected, block.t - expected))
         expected = block.t + block.n
-        a = block.t - first
-        recorded = track[a : a + block.n] if a >= 0 else track[:0]
-        if len(recorded) < block.n or any(s < expected and block.t < e for s, e in lost):
+        recorded = _recorded(block, track, first, places)
+        holes = any(s < expected and block.t < e for s, e in lost) and block.again is None
+        if len(recorded) < block.n or expected > known or holes:
             result.gaps.append((block.t, block.n))
             continue
         result.frames += block.n
         made = block.engine.mixer.buses[row, :, : block.n]
-        same = recorded.view(">u4") == made.T.view(np.uint32)
+        same = recorded == made.T.view(np.uint32)
         if not same.all():
             wrong = np.flatnonzero(~same.all(axis=1))
             result.different += len(wrong)
@@ -309,6 +298,31 @@ def check(session: Session, replay: Replay, bus: str = "main") -> Check:
     result.equal = result.equal and result.frames > 0
     result.problems = [*session.problems, *dict.fromkeys(replay.problems)]
     return result
+
+
+def _places(session: Session, name: str) -> slice:
+    """A track's rows among all."""
+    row = 0
+    for track in tracks_of(session.patch):
+        if track.name == name:
+            return slice(row, row + track.channels)
+        row += track.channels
+    raise SessionError(f"no track {name} in this session")
+
+
+def _recorded(block: Block, track: np.ndarray, first: int, places: slice) -> np.ndarray:
+    """What was recorded of a block: bits (n, 2), fewer where there are none."""
+    if block.again is not None:
+        kept = block.again[places].T
+        return kept.view(np.uint32) if not np.isnan(block.again).any() else kept[:0]
+    a = block.t - first
+    return track[max(0, a) : a + block.n].view(">u4") if a >= 0 else track[:0].view(">u4")
+
+
+def first_unknown(session: Session) -> int:
+    """The frame at which the first of the input tracks that are there ends."""
+    lengths = [len(a) for n, a in session.tracks.items() if not n.startswith("bus.")]
+    return session.first_frame + min(lengths, default=session.frames)
 
 
 def _holes(session: Session) -> list[tuple[int, int]]:

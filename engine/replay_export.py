@@ -26,6 +26,7 @@ from engine.tracks import TrackError, file_name, read_track
 TICKS = 960  # a quarter note
 JUMP_BEATS = 0.01  # a beat that is further off is a new one, not the old tempo going on
 DRUM_CHANNEL = 9
+GAP_FRAMES = 960  # a shorter one needs no marker
 
 
 def export(session: Session, replay: Replay, folder: Path) -> int:
@@ -50,6 +51,7 @@ def _render(
         for n in names
     }
     end = first
+    heard: set[str] = set()
     try:
         for block in replay.blocks(reports=lambda r: _note(r, notes)):
             if block.t < first:
@@ -57,12 +59,17 @@ def _render(
             for name, file in files.items():
                 if block.t > end:
                     file.write(np.zeros((block.t - end, 2), np.float32))
-                file.write(_rows(block, name).T)
+                rows = _rows(block, name)
+                if name not in heard and rows.any():
+                    heard.add(name)
+                file.write(rows.T)
             end = block.t + block.n
     finally:
         for file in files.values():
             file.close()
-    return len(files)
+    for name in set(names) - heard:  # nobody played it
+        (folder / file_name(name, ".wav")).unlink()
+    return len(heard)
 
 
 def _rows(block: Block, name: str) -> np.ndarray:
@@ -218,6 +225,6 @@ def _markers(session: Session) -> list[tuple[int, str]]:
             marks.append((frame, f"{e.get('name')} {e.get('role') or ''}".strip()))
         elif e.get("event") == "stem" and e.get("state") in ("playing", "retiring", "done"):
             marks.append((frame, f"{e.get('role')} {e.get('id')} {e['state']}"))
-        elif e.get("event") == "gap":
+        elif e.get("event") == "gap" and isinstance(e.get("a"), int) and e["a"] >= GAP_FRAMES:
             marks.append((frame, f"gap of {e.get('a')} frames"))
     return marks

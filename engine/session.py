@@ -8,6 +8,7 @@ they are used. Not real-time safe.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from engine.layout import ADMITTED
 from engine.patch import Patch
 from engine.recording import ADMITTED_HEAD, FORMAT
 from engine.state import STATE
-from engine.tracks import Track, TrackError, read_track, tracks_of
+from engine.tracks import Track, TrackError, read_track, tap_dtype, tracks_of
 from engine.versions import layout_hash, versions
 
+HASH = "[0-9a-f]{64}"
+ENDS_TOGETHER = 24_000  # frames: what a recorder that is killed may have written of some tracks
 TEXT_MAX = 1 << 26
 ARENA_MAX = 1 << 31  # floats
 
@@ -44,9 +47,9 @@ class Life:
 @dataclass(frozen=True)
 class Session:
     """take: the folder. tracks: what is left of them, by name, audio big-endian float32 (frames,
-    channels) from first_frame on. jumps: (frame, frames) where tracks hold nothing. stems: sha256
-    by place of the command in the file; stem_rows: the same with id and role. problems: what is
-    missing, for people."""
+    channels) from first_frame on. jumps: (frame, frames) where tracks hold nothing. again:
+    records of engine.tracks.tap_dtype whose frames had been. stems: sha256 by place of the command
+    in the file; stem_rows: the same with id and role. problems: what is missing, for people."""
 
     take: Path
     patch: Patch
@@ -57,6 +60,7 @@ class Session:
     tracks: dict[str, np.ndarray]
     jumps: list[tuple[int, int]]
     lives: list[Life]
+    again: np.ndarray
     stems: dict[int, str]
     stem_rows: list[dict[str, Any]]
     problems: list[str] = field(default_factory=list)
@@ -110,10 +114,22 @@ def read_session(folder: Path) -> Session:
     tracks = _tracks(take, patch, first, problems)
     lives = _lives(take / "admitted.bin", problems)
     jumps = [(j["frame"], j["frames"]) for j in _facts(take / "jumps.jsonl")]
-    rows = _facts(take / "stems.jsonl")
+    rows = [r for r in _facts(take / "stems.jsonl") if re.fullmatch(HASH, r["sha256"])]
     stems = {r["at"]: r["sha256"] for r in rows}
     return Session(
-        take, patch, facts, rate, first, arena, tracks, jumps, lives, stems, rows, problems
+        take,
+        patch,
+        facts,
+        rate,
+        first,
+        arena,
+        tracks,
+        jumps,
+        lives,
+        _again(take, patch),
+        stems,
+        rows,
+        problems,
     )
 
 
@@ -179,6 +195,12 @@ def _tracks(take: Path, patch: Patch, first: int, problems: list[str]) -> dict[s
         audio = _track(take / "tracks" / track.file, track, take.name, first, problems)
         if audio is not None:
             found[track.name] = audio
+    longest = max((len(a) for a in found.values()), default=0)
+    problems += [
+        f"track {name} ends {longest - len(audio)} frames before the longest"
+        for name, audio in found.items()
+        if longest - len(audio) > ENDS_TOGETHER
+    ]
     return found
 
 
@@ -201,6 +223,13 @@ def _track(
         )
         return None
     return read.audio
+
+
+def _again(take: Path, patch: Patch) -> np.ndarray:
+    """Whole records; the rest of one that was cut off is nothing."""
+    path, dtype = take / "again.bin", tap_dtype(patch)
+    count = path.stat().st_size // dtype.itemsize if path.exists() else 0
+    return np.memmap(path, dtype, "r", shape=(count,)) if count else np.zeros(0, dtype)
 
 
 # ---- what was admitted

@@ -28,6 +28,7 @@ def status_of(name: str | None) -> dict[str, Any]:
         "folder": str(folder),
         "patch": shared.patch.name,
         "audio": _audio(shared),
+        "recording": _recording(shared),
         "processes": _processes(shared),
         "ledger": ledger.figures(ledger.recent(shared), shared.patch.audio.rate),
         "levels": _levels(shared),
@@ -68,6 +69,18 @@ def _audio(shared: Shared) -> dict[str, Any]:
     return facts
 
 
+def _recording(shared: Shared) -> str:
+    """Where to, or why not."""
+    session = shared.meta.get("session")
+    if not session:
+        return "no: started without --session"
+    said = shared.file("recorder.json")
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if stopped := json.loads(said.read_text())["stopped"]:
+            return f"stopped: {stopped}"
+    return str(session)
+
+
 def _processes(shared: Shared) -> dict[str, float | None]:
     """Seconds since each process' last life sign; None: not started."""
     now = time.monotonic_ns()
@@ -105,7 +118,7 @@ def ask_conductor(path: Path, message: dict[str, Any], wait_s: float) -> dict[st
 
 def as_text(facts: dict[str, Any]) -> str:
     """For people."""
-    lines = [f"{facts['patch']}  ({facts['folder']})", ""]
+    lines = [f"{facts['patch']}  ({facts['folder']})", f"recording  {facts['recording']}", ""]
     for key in ("audio", "processes"):
         lines.append(key)
         lines += [f"  {k:<16} {v}" for k, v in facts[key].items()]

@@ -123,6 +123,21 @@ def test_whatever_happens_in_whatever_order(
     assert np.array_equal(played(stage, replayed(stage)), np.concatenate(heard)[:, :2])
 
 
+def test_block_whose_frame_had_been_is_rendered_from_its_own_input(tmp_path: Path) -> None:
+    stage = RecordedStage(tmp_path)
+    music(stage)
+    heard = [stage.play(noise(1280))]
+    for back in (128, 128, 256):
+        stage.t -= back
+        heard.append(stage.play(noise(640)))
+        stage.turn()
+        stage.recorder_dies()
+    replay = replayed(stage)
+    found = check(replay.session, replay)
+    assert (found.equal, found.frames) == (True, 1280 + 3 * 640)
+    assert np.array_equal(played(stage, replayed(stage)), np.concatenate(heard)[:, :2])
+
+
 def test_a_sample_that_was_changed_is_found(tmp_path: Path) -> None:
     stage = RecordedStage(tmp_path)
     music(stage)

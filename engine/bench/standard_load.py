@@ -44,6 +44,7 @@ TURN_S = 0.02
 STRIKE_S = 1.5
 STEM_S = 4.0
 START_S = 20.0
+EMPTIED = ("reports", "tap.listener", "tap.recorder", "admitted", "tap.first", "tap.second")
 MONITORS = ("monitor1", "monitor2", "monitor3", "monitor4")
 
 
@@ -106,7 +107,7 @@ class StandardLoad:
         return self._process.pid
 
     def start(self, server: JackServer) -> None:
-        shared = Shared.create(folder_for("bench"), self._patch)
+        shared = Shared.create(folder_for("bench"), self._patch, session="")  # fed, kept nowhere
         self._shared = shared
         command = [sys.executable, "-m", "devices.audio.process", str(shared.folder)]
         self._process = subprocess.Popen(command, env=server.env, stdin=subprocess.DEVNULL)
@@ -168,7 +169,7 @@ class StandardLoad:
             if now - measured > 5.0:
                 self._memory.append(self._measure())
                 measured = now
-            for ring in ("reports", "tap.listener", "tap.recorder", "tap.first", "tap.second"):
+            for ring in EMPTIED:
                 shared.ring(ring).clear()
             self._stop.wait(TURN_S)
 

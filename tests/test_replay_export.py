@@ -1,0 +1,86 @@
+"""Risk: what is exported does not lie where it was played."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+import soundfile
+from recorded_stage import RecordedStage
+
+from engine.layout import CommandKind, NoteKind
+from engine.replay import Replay
+from engine.replay_export import export, tempo_map
+from engine.session import read_session
+
+RATE = 48_000
+RNG = np.random.default_rng(22)
+LOOP = RNG.uniform(-0.2, 0.2, (2, 5000)).astype(np.float32)
+START = 64_000
+GAP = 2000
+
+
+def timeline(stage: RecordedStage, beat: float, bpm: float) -> None:
+    stage.command(CommandKind.TIMELINE, frame=stage.t, x=beat, y=bpm, a=4, b=4)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> RecordedStage:
+    stage = RecordedStage(tmp_path / "session")
+    timeline(stage, 0.0, 120.0)
+    stage.stem(LOOP, y=5000.0, x=1.0, frame=stage.t + 640)
+    stage.note("midi_notes", NoteKind.ON, 62, frame=stage.t + 24_000)
+    stage.note("midi_notes", NoteKind.OFF, 62, frame=stage.t + 36_000)
+    stage.play(RNG.uniform(-0.3, 0.3, (48_000, 1)).astype(np.float32))
+    stage.resume(stage.engine.state, GAP)
+    stage.play(RNG.uniform(-0.3, 0.3, (6400, 1)).astype(np.float32))
+    stage.turn()
+    return stage
+
+
+def test_files_are_aligned_gaps_and_all(stage: RecordedStage, tmp_path: Path) -> None:
+    session = read_session(stage.take)
+    export(session, Replay(session), tmp_path / "out")
+    audio = {
+        p.stem: soundfile.read(p, dtype="float32")[0] for p in (tmp_path / "out").glob("*.wav")
+    }
+    assert {len(a) for n, a in audio.items() if not n.startswith("stem.")} == {56_400}
+    assert np.array_equal(audio["bus.main"], session.tracks["bus.main"])
+    assert not audio["bus.main"][48_000 : 48_000 + GAP].any()
+    assert not audio["stems.drums"][:640].any()
+    assert np.array_equal(audio["stems.drums"][640:5640], LOOP.T)
+    assert np.array_equal(audio["stem.drums.1"], LOOP.T)
+    assert "stems.bass" not in audio  # nobody played it
+
+
+def test_midi_lies_on_the_sound(stage: RecordedStage, tmp_path: Path) -> None:
+    session = read_session(stage.take)
+    export(session, Replay(session), tmp_path / "out")
+    played = mido.MidiFile(tmp_path / "out" / "performance.mid")
+    now, notes = 0.0, []
+    for message in played:
+        now += message.time
+        if message.type in ("note_on", "note_off"):
+            notes.append((message.type, message.note, round(now, 3)))
+    assert notes == [("note_on", 62, 0.5), ("note_off", 62, 0.75)]
+
+
+def test_bars_stay_bars_where_a_hand_moves_the_one_and_seconds_stay_seconds() -> None:
+    lines = [(START, 0.3, 100.0, 4), (START + 100_000, 50.0, 120.0, 4)]
+    segments = tempo_map(lines, START - 30_000, RATE)
+    for s, beat in zip(segments[1:], (0.3, 50.0), strict=True):
+        assert (s.q - beat) % 4 == pytest.approx(0.0, abs=1e-9) or (s.q - beat) % 4 > 3.999
+    assert [s.frame for s in segments] == [START - 30_000, START, START + 100_000]
+    assert all(b.q > a.q for a, b in itertools.pairwise(segments))
+    for a, b in itertools.pairwise(segments):
+        assert a.q + (b.frame - a.frame) * a.bpm / 60.0 / RATE == pytest.approx(b.q)
+
+
+def test_moving_tempo_goes_on_without_a_new_bar() -> None:
+    lines = [(0, 0.0, 100.0, 4), (28_800, 1.0, 110.0, 4), (28_800 + 26_182, 2.0, 90.0, 4)]
+    segments = tempo_map(lines, 0, RATE)
+    assert [round(s.q, 3) for s in segments] == [0.0, 1.0, 2.0]
+    assert [s.bpm for s in segments] == [100.0, 110.0, 90.0]

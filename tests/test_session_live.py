@@ -1,0 +1,124 @@
+"""Risk: a set that was played live, with players that answered when they could and parts that were
+killed, cannot be rendered again as the audience heard it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stage import BLOCK, OUTPUTS, RATE, Stage, end, interface, keyboard, lost, music, soon
+
+from engine.bench.jackd import JackServer
+from engine.bench.native import Recording
+from engine.replay import Replay, check
+from engine.session import read_session
+
+pytestmark = [pytest.mark.jack, pytest.mark.slow]
+
+KILLS = 6
+PARTS = (
+    ("devices.audio.process",),
+    ("engine.recorder",),
+    ("engine.player_host", "answer"),
+    ("engine.conductor_process",),
+    ("devices.midi.process",),
+    ("engine.player_host", "mist"),
+    ("engine.listener_host",),
+    ("engine.pool_host",),
+)
+
+
+def play_live(folder: Path, kills: int, seed: int = 3) -> tuple[Path, Recording]:
+    """A set with `kills` kills in it: its session folder, and what the interface captured."""
+    rng = random.Random(seed)
+    with JackServer(inputs=2, outputs=2) as server, interface(server, music(10)) as witness:
+        keys: subprocess.Popen[bytes] = keyboard(server)
+        try:
+            with Stage(server, folder) as stage:
+                stage.wait_sound()
+                stage.let_in()
+                for k in range(kills):
+                    until = stage.frame() + rng.randrange(RATE // 4, RATE // 2)
+                    soon(lambda until=until: stage.frame() > until, "music")  # type: ignore[misc]
+                    stage.kill(*PARTS[k % len(PARTS)])
+                    soon(lambda: plays(stage), "sound after a death")
+                until = stage.frame() + 2 * RATE
+                soon(lambda: stage.frame() > until, "the rest of the music")
+                session = stage.session
+        finally:
+            end(keys)
+        witness.stop()
+        recording = witness.recording()
+    return session, recording
+
+
+def plays(stage: Stage) -> bool:
+    """Whether the audio process of this moment has been called."""
+    clock = stage.shared.clock()
+    return stage.sounds() and clock is not None and clock.pid == stage.pid(*PARTS[0])
+
+
+def compare(session: Path, recording: Recording) -> tuple[int, int, int | None]:
+    """All outputs as rendered again against the capture: (frames compared, frames different, first
+    of them). Until an audio process has faded in, the dry path is heard beside it or in its place.
+    """
+    read = read_session(session)
+    free = ~lost(recording, read.events)
+    heard = recording.audio
+    frames = different = 0
+    first: int | None = None
+    for block in Replay(read).blocks():
+        a = block.t + BLOCK - recording.start  # what came in now leaves a period later
+        fade = block.engine.state[0]["fade"]
+        covered = fade["g1"] == 0.0 or block.t < fade["f1"] + BLOCK
+        if covered or a < 0 or a + block.n > len(heard):
+            continue
+        good = free[a : a + block.n]
+        same = (heard[a : a + block.n].view(np.uint32) == block.out.view(np.uint32)).all(axis=1)
+        frames += int(good.sum())
+        wrong = np.flatnonzero(good & ~same)
+        different += len(wrong)
+        if len(wrong) and first is None:
+            first = block.t + int(wrong[0])
+    return frames, different, first
+
+
+def test_live_set_with_kills_is_rendered_again_as_the_interface_heard_it(tmp_path: Path) -> None:
+    session, recording = play_live(tmp_path, KILLS)
+    read = read_session(session)
+    found = check(read, Replay(read))
+    assert (found.equal, found.problems) == (True, []), found
+    assert found.lives == 2
+    assert found.frames > 5 * RATE
+    frames, different, first = compare(session, recording)
+    assert recording.audio.shape[1] == OUTPUTS
+    assert frames > 5 * RATE
+    assert different == 0, f"{different} of {frames} frames differ, the first at {first}"
+
+
+def test_set_that_was_killed_in_the_middle_is_rendered_up_to_its_last_second(
+    tmp_path: Path,
+) -> None:
+    with JackServer(inputs=2, outputs=2) as server, interface(server, music(10)):
+        with Stage(server, tmp_path) as stage:
+            stage.wait_sound()
+            stage.let_in()
+            until = stage.frame() + 3 * RATE
+            soon(lambda: stage.frame() > until, "music")
+            killed = stage.frame()
+            assert stage.process is not None
+            folder = stage.shared.folder
+            stage.process.kill()
+            stage.process.wait()
+            session = read_session(stage.session)
+        assert folder is not None
+        shutil.rmtree(folder)
+    found = check(session, Replay(session))
+    assert found.equal
+    last = int(session.lives[-1].records[-1]["t"])
+    assert last > killed - RATE
+    assert session.first_frame + session.frames > killed - RATE
