@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from engine.ask import Ask
+from engine.beat_history import BeatHistory
 from engine.clock import Clock
+from engine.conductor_capture import queue_captured
 from engine.conductor_hands import ACTIONS
 from engine.conductor_mix import MixState, howls, let_go
 from engine.cv_routes import CvRoutes
@@ -49,11 +51,25 @@ class Conductor:
     where it was reloaded since. reload_asked: a hand wants it read again."""
 
     def __init__(
-        self, started: Patch, slots: int, slot_frames: int, patch: Patch | None = None
+        self,
+        started: Patch,
+        slots: int,
+        slot_frames: int,
+        patch: Patch | None = None,
+        captures: int = 0,
+        capture_frames: int = 0,
     ) -> None:
         self.started = started
         self.patch = patch = patch or started
-        self.book = StemBook(patch, slots, slot_frames, levels=levels_of(started))
+        self.book = StemBook(
+            patch,
+            slots,
+            slot_frames,
+            levels=levels_of(started),
+            captures=captures,
+            capture_frames=capture_frames,
+        )
+        self.beats = BeatHistory()
         self.reload_asked = False
         self.routes = CvRoutes(patch)
         self.clock: Clock | None = None
@@ -104,6 +120,7 @@ class Conductor:
             self.book.fill(line, now)
         stretch_far(self.book, line, now)
         self.routes.shape(self.book.requests)
+        queue_captured(self, now)
         self.book.advance(line, now)
         self.commands.extend(self.book.commands)
         self.book.commands.clear()
@@ -114,6 +131,7 @@ class Conductor:
         old = self.line
         self.line = line
         self._lines.append(line)
+        self.beats.add(line, now)
         self.command(
             CommandKind.TIMELINE,
             frame=line.frame,
@@ -283,6 +301,7 @@ class Conductor:
         if saved["clock"] is not None:
             self.clock = Clock.from_dict(saved["clock"])
             self.line = self.clock.line
+            self.beats.add(self.line, self.line.frame)
         self.book.restore(saved["book"])
         self.let_in, self.oriented = saved["let_in"], saved["oriented"]
         self.scripted, self.click, self.dry = saved["scripted"], saved["click"], saved["dry"]

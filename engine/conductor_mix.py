@@ -180,7 +180,7 @@ def audition(conductor: Conductor, ask: Ask) -> str:
         CommandKind.STEM_PLAY,
         slot=AUDITION_SLOTS[conductor.mix.audition],
         frame=ask.now + round(AUDITION_S * conductor.line.rate),
-        a=entry.slot * conductor.book.slot_frames * 2,
+        a=conductor.book.places.base(entry.slot),
         b=entry.frames,
         x=linear(conductor.patch.roles[entry.role].gain_db),
         c=len(conductor.patch.roles),

@@ -22,6 +22,7 @@ import numpy as np
 from devices.launchpad.surface_driver import PadSurface
 from devices.midi.pedals import Pedals
 from engine.ask import AskError, ask_of
+from engine.capture_link import CaptureLink
 from engine.conductor import Conductor
 from engine.journal import Journal
 from engine.process import Stop, enter
@@ -45,8 +46,14 @@ class ConductorProcess:
         assert shared.folder is not None
         self.journal = Journal(shared.folder, Path(session) if session else None)
         self.conductor = Conductor(
-            shared.patch, shared.slots, shared.slot_frames, patch_now(shared)
+            shared.patch,
+            shared.slots,
+            shared.slot_frames,
+            patch_now(shared),
+            captures=shared.places.captures,
+            capture_frames=shared.places.capture_frames,
         )
+        self.captures = CaptureLink(self.conductor, shared.now)
         self.pedals = Pedals(shared.patch)
         self.reloader = Reloader(shared, self.conductor, self.pedals.use)
         self._asked: set[asyncio.Task[Any]] = set()
@@ -71,11 +78,14 @@ class ConductorProcess:
         path = folder / "control.sock"
         path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._serve, path, limit=LINE_MAX)
-        pool = asyncio.create_task(self._keep_pool(folder / "pool.sock"))
+        links = [asyncio.create_task(self._keep_pool(folder / "pool.sock"))]
+        if self.shared.places.captures:
+            links.append(asyncio.create_task(self.captures.keep(folder / "capture.sock")))
         while not self.stop:
             self.tick()
             await asyncio.sleep(TICK_S)
-        pool.cancel()
+        for link in links:
+            link.cancel()
         server.close()
         self.journal.save(self.conductor.to_dict())
         self.journal.close()
@@ -109,7 +119,7 @@ class ConductorProcess:
         conductor.advance(now)
         for line in conductor.lines():
             shared.set_timeline(line)
-        if conductor.commands or conductor.book.requests:
+        if conductor.commands or conductor.book.requests or conductor.book.captures_asked:
             # Written down before it is said: a successor must not ask or start twice.
             self.journal.save(conductor.to_dict())
         for command in conductor.commands:
@@ -117,6 +127,7 @@ class ConductorProcess:
         conductor.commands.clear()
         self.stem_notes.turn(conductor.book, conductor.line, now)
         self._send_requests()
+        self.captures.send()
         self._set_switch(now)
         for event in conductor.news:
             self.journal.write(event)
@@ -159,10 +170,10 @@ class ConductorProcess:
                     "do": "make",
                     "job": entry.id,
                     "slot": entry.slot,
-                    "maker": role.maker,
+                    "maker": role.made_by,
                     "program": entry.want.get("program", role.program),
                     "drums": request.role == "drums",
-                    "config": role.config,
+                    "config": role.maker_config,
                     "midi": bool(role.voice),
                     "seconds": max(
                         1.0,
@@ -196,7 +207,7 @@ class ConductorProcess:
         book, line = self.conductor.book, self.conductor.line
         waiting = {m["job"] for m in self._unsent}
         for entry in book.entries.values():
-            lost = entry.state.value in ("requested", "generating", "late")
+            lost = entry.state.value in ("requested", "generating", "late") and not entry.source
             if lost and entry.id not in known and entry.id not in waiting and line is not None:
                 book.requests.append((entry, book.request_of(entry, line)))
 

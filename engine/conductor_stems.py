@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.ask import Ask
+from engine.conductor_capture import capture
 from engine.stem import Play
 from engine.timeline import Timeline
 
@@ -110,6 +111,7 @@ def stop_all(conductor: Conductor, ask: Ask) -> str:
 
 
 STEM_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
+    "capture": capture,
     "next": _next,
     "regenerate": _regenerate,
     "queue_stem": _queue_stem,

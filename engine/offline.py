@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.conductor import Conductor
 from engine.mixer import BUS_ORDER
-from engine.patch import Patch
+from engine.patch import NOT_MODELS, Patch
 from engine.performance import LivePerformance, plain_map
 from engine.performer import Performers, first_beat
 from engine.player_host import NoteHost, TextureHost, load_player
@@ -87,7 +87,7 @@ class Offline:
         self._stem_notes = StemNotes(self.shared)
         self._pool: Pool | None = None
         if patch.roles and soundfont is not None:
-            makers = sorted({r.maker for r in patch.roles.values()} - {"rules"})
+            makers = sorted({r.made_by for r in patch.roles.values()} - NOT_MODELS)
             self._pool = Pool(
                 soundfont, self.rate, workers=1, warm=makers, tuning_hz=patch.tuning_hz
             )
@@ -182,7 +182,7 @@ class Offline:
             else:
                 host.turn()
         self._make_stems(now)
-        for ring in ("tap.listener", "tap.howl"):
+        for ring in ("tap.listener", "tap.howl", "tap.capture"):
             if shared.has_ring(ring):
                 shared.ring(ring).clear()
         if self._recording is not None:
@@ -222,7 +222,7 @@ class Offline:
             role = self.patch.roles[entry.role]
             drums = request.role == "drums"
             program = entry.want.get("program", role.program)
-            job = pool.submit(role.maker, request, program, drums, dict(role.config))
+            job = pool.submit(role.made_by, request, program, drums, dict(role.maker_config))
             self._jobs[job] = (entry.id, entry.slot)
         book.requests.clear()
         self._wait_since = time.monotonic()

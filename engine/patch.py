@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.patch_cv import Cv, CvIn, Route, cv_from_json
 from engine.song import Sends, Song
+from engine.stem import FILES_MAKER
 from engine.tuning import A4_HZ
 
 MONITORS = tuple(f"monitor{i}" for i in range(1, 9))
@@ -23,6 +24,8 @@ BUSES = ("main", "cue", "click", *MONITORS)
 EFFECTS = ("reverb", "delay")
 GROUPS = ("dry", "ai", "stems")
 AUDITION = "audition"  # the source of a stem that somebody listens to before it enters
+CAPTURE_MAKER = "capture"  # of a role whose stems are captured: nothing is made for it
+NOT_MODELS = {"rules", FILES_MAKER, CAPTURE_MAKER}  # makers that have nothing to load
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ class Role:
     """What the pool keeps ready: `ahead` stems of this role. enter: grid of its entries; leave: of
     its retirements, None: the same. play: loop, once, fill or ending. choke: a group of roles of
     which one sounds. voice: the sampler voice that plays its stems note by note, as MIDI; empty:
-    they are audio, rendered with `program`."""
+    they are audio, rendered with `program`. folder: of
+    sound files that become its stems, instead of a maker's."""
 
     maker: str = "rules"
     bars: int = 4
@@ -126,9 +130,19 @@ class Role:
     play: str = "loop"
     choke: str = ""
     voice: str = ""
+    folder: str | None = None
     ahead: int = 2
     to: Sends = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def made_by(self) -> str:
+        """What the pool is asked for."""
+        return FILES_MAKER if self.folder else self.maker
+
+    @property
+    def maker_config(self) -> dict[str, Any]:
+        return {**self.config, "folder": self.folder} if self.folder else self.config
 
 
 @dataclass(frozen=True)
@@ -186,6 +200,17 @@ class Click:
 
 
 @dataclass(frozen=True)
+class Capture:
+    """What is remembered, so that its last bars can become a stem. kept: captured stems there is
+    room for, 0: nothing is remembered. bars: 1, 2, 4 or 8, the most. sources: input.NAME,
+    voice.NAME, texture.NAME; none: all inputs, the voices that players play, and textures."""
+
+    kept: int = 0
+    bars: int = 8
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Output:
     """A bus on device channels (from 1) or port-name patterns. limit: safety limiter (speakers).
     level_db: of the whole bus, before the limiter."""
@@ -229,6 +254,7 @@ class Patch:
     voices: dict[str, Voice] = field(default_factory=dict)
     players: dict[str, Player] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
+    capture: Capture = field(default_factory=Capture)
     outputs: dict[str, Output] = field(default_factory=dict)
     effects: Effects = field(default_factory=Effects)
     groups: Groups = field(default_factory=Groups)
@@ -263,6 +289,7 @@ class Patch:
             voices=each("voices", lambda v: Voice(**v)),
             players=each("players", lambda v: Player(**v)),
             roles=each("roles", lambda v: Role(**v)),
+            capture=Capture(**{**d["capture"], "sources": tuple(d["capture"]["sources"])}),
             outputs=each("outputs", lambda v: Output(**{**v, "channels": tuple(v["channels"])})),
             effects=Effects(
                 reverb=ReverbSettings(**d["effects"]["reverb"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from engine.patch import PERFORMER, Patch
+from engine.patch import CAPTURE_MAKER, PERFORMER, Patch, source_names
 from engine.patch_check_cv import check_cv, check_cv_in
 from engine.patch_read import Reader, suggest
 from engine.patch_yaml import describe
@@ -32,7 +32,8 @@ def check(
         *_inputs(patch),
         *_midi(patch),
         *_players(patch, models),
-        *_roles(patch, models),
+        *_roles(patch, models, folder),
+        *_capture(patch),
         *_clock(patch),
         *_ducking(patch),
         *song_faults(patch),
@@ -126,10 +127,30 @@ def _players(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
             yield f"{key}.listens", describe(player.listens), wanted
 
 
-def _roles(patch: Patch, models: Mapping[str, str]) -> Iterator[Fault]:
+def _capture(patch: Patch) -> Iterator[Fault]:
+    kinds = ("input.", "voice.", "texture.")
+    there = [n for n in source_names(patch) if n.startswith(kinds)]
+    for index, name in enumerate(patch.capture.sources):
+        if name not in there:
+            yield f"capture.sources[{index}]", describe(name), suggest(name, there)
+
+
+def _roles(patch: Patch, models: Mapping[str, str], folder: Path) -> Iterator[Fault]:
     for name, role in patch.roles.items():
-        yield from _model(f"roles.{name}.maker", role.maker, MAKER_KINDS, models)
+        if role.folder is not None:
+            if not resolve(role.folder, folder).is_dir():
+                at = resolve(role.folder, folder)
+                found = f"{describe(role.folder)}, and no folder there"
+                yield f"roles.{name}.folder", found, f"a folder at {at}"
+        elif role.maker == CAPTURE_MAKER:
+            if not patch.capture.kept:
+                found = f"{CAPTURE_MAKER}, and capture.kept is 0"
+                yield f"roles.{name}.maker", found, "capture: {kept: 4}, or another maker"
+        else:
+            yield from _model(f"roles.{name}.maker", role.maker, MAKER_KINDS, models)
         yield from _voice(patch, f"roles.{name}.voice", role.voice or None)
+        if role.voice and (role.folder is not None or role.maker == CAPTURE_MAKER):
+            yield f"roles.{name}.voice", "a voice for stems that are sound", "no voice here"
 
 
 def _clock(patch: Patch) -> Iterator[Fault]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from engine.ask import CAPTURE_BARS
 from engine.layout import MAX_PLAYERS, MAX_VOICES
 from engine.patch import (
     BUSES,
     EFFECTS,
     GROUPS,
     Audio,
+    Capture,
     Click,
     Clock,
     Cv,
@@ -199,6 +201,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "voices": Field(Named(Voice, MAX_VOICES)),
         "players": Field(Named(Player, MAX_PLAYERS)),
         "roles": Field(Named(Role, 16)),
+        "capture": Field(Table(Capture)),
         "outputs": Field(Named(Output, len(BUSES), BUSES), required=True),
         "effects": Field(Table(Effects)),
         "groups": Field(Table(Groups)),
@@ -277,6 +280,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "play": Field(Choice(tuple(p.value for p in Play))),
         "choke": Field(Text("the name of a choke group", empty=True)),
         "voice": Field(Text("the name of a voice", empty=True)),
+        "folder": Field(Text("the path of a folder of sound files"), optional=True),
         "ahead": Field(Number(1, VARIATIONS, "stems", whole=True)),
         "to": SENDS,
         "config": Field(Free()),
@@ -302,6 +306,11 @@ FIELDS: dict[type, dict[str, Field]] = {
     DelaySettings: {
         "beats": Field(Number(0.0625, 4, "beats")),
         "feedback": Field(Number(0, 0.9)),
+    },
+    Capture: {
+        "kept": Field(Number(0, 16, "stems", whole=True)),
+        "bars": Field(Choice(CAPTURE_BARS)),
+        "sources": Field(ListOf(Text("input.NAME, voice.NAME or texture.NAME"), 0, 32)),
     },
     Output: {
         "channels": Field(CHANNELS),

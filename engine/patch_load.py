@@ -70,8 +70,12 @@ def load_patch(
         name: replace(p, checkpoint=p.checkpoint and str(resolve(p.checkpoint, folder)))
         for name, p in patch.players.items()
     }
+    roles = {
+        name: replace(r, folder=r.folder and str(resolve(r.folder, folder)))
+        for name, r in patch.roles.items()
+    }
     cv = {name: _calibrated(given, folder) for name, given in patch.cv.items()}
-    return replace(patch, players=players, cv=cv)
+    return replace(patch, players=players, roles=roles, cv=cv)
 
 
 def _calibrated(cv: Cv, folder: Path) -> Cv:

@@ -25,7 +25,7 @@ from typing import Any
 
 from engine.pool_process import WorkerProcess, WorkerState
 from engine.pool_wire import NOTES_MAX, WireError, request_to_json, stem_from_result
-from engine.stem import Stem, StemRequest
+from engine.stem import FILES_MAKER, Stem, StemRequest
 from engine.stem_render import RenderError, frames_exact
 from engine.tuning import A4_HZ
 
@@ -293,7 +293,7 @@ class Pool:
         if again and job.attempts < ATTEMPTS and not (job.late and job.lane is Lane.MAIN):
             job.limit_ns = 0
             self._queues[job.lane].insert(0, job)
-        elif job.lane is Lane.MAIN:
+        elif job.lane is Lane.MAIN and job.maker != FILES_MAKER:  # files have no stand-in
             job.lane, job.attempts, job.limit_ns = Lane.RULES, 0, 0
             self._queues[Lane.RULES].append(job)
         else:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.patch import NOT_MODELS
 from engine.pool import EventKind, Pool, PoolEvent
 from engine.process import Stop, enter, one_thread
 from engine.shm import Shared
@@ -42,7 +43,7 @@ class PoolHost:
             raise SystemExit("no SoundFont: stems cannot be rendered (install timgm6mb-soundfont)")
         clock = shared.played()
         rate = int(clock.rate) if clock else shared.patch.audio.rate
-        makers = sorted({r.maker for r in shared.patch.roles.values()} - {"rules"})
+        makers = sorted({r.made_by for r in shared.patch.roles.values()} - NOT_MODELS)
         tuning_hz = shared.patch.tuning_hz
         self.pool = Pool(soundfont, rate, workers=1, warm=makers, tuning_hz=tuning_hz)
         self._stretchings: dict[int, Stretching] = {}  # by stem id

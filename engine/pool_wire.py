@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.stem import Stem, StemNote, StemRequest
+from engine.stem import FILES_MAKER, Stem, StemNote, StemRequest
 
 MAGIC = b"SGP1"
 PREFIX = struct.Struct("<4sII")
@@ -110,7 +110,8 @@ def stem_from_result(
     level = isinstance(loudness, float) and math.isfinite(loudness)
     if not level or not isinstance(provenance, dict):
         raise WireError("result without loudness or provenance")
-    notes = _notes(header.get("notes"), request.beats)
+    of_file = provenance.get("maker") == FILES_MAKER  # it has no notes
+    notes = [] if of_file else _notes(header.get("notes"), request.beats)
     assert isinstance(loudness, float)
     return Stem(request, notes, audio, exact, loudness, dict(provenance))
 

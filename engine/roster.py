@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.capture import captured
 from engine.patch import PERFORMER, Patch
 
 
@@ -36,6 +37,8 @@ def roster(patch: Patch, performing: bool, recording: bool) -> list[Part]:
         parts.append(Part(f"player.{name}", "engine.player_host", (name,), silent_s=5.0, load_s=60))
     if patch.roles:
         parts.append(Part("pool", "engine.pool_host", silent_s=5.0))
+    if captured(patch):
+        parts.append(Part("capture", "engine.capture_host", silent_s=5.0))
     if recording:
         parts.append(Part("recorder", "engine.recorder", silent_s=10.0))
     if performing and any(i.stream == PERFORMER for i in patch.inputs.values()):

@@ -28,6 +28,8 @@ from typing import Any
 import numpy as np
 
 from engine import layout
+from engine.arena import Arena
+from engine.capture import capture_frames, capture_rows, captured
 from engine.kernel import ffi, lib
 from engine.patch import PERFORMER, Patch, guarded_sources
 from engine.ring import Ring
@@ -114,6 +116,7 @@ PROCESSES = (
     "pool",
     "recorder",
     "performer",
+    "capture",
 )
 
 
@@ -160,6 +163,8 @@ def ring_table(patch: Patch, recording: bool) -> dict[str, tuple[np.dtype, int, 
     guarded = guarded_sources(patch)
     if guarded:
         rings["tap.howl"] = (layout.audio_dtype(len(guarded)), 256, "listener")
+    if captured(patch):
+        rings["tap.capture"] = (layout.audio_dtype(capture_rows(patch)), 1024, "capture")
     for name, source in patch.inputs.items():
         if source.stream == PERFORMER:
             rings[f"stream.{name}"] = (layout.audio_dtype(1), 1024, "audio")
@@ -235,6 +240,7 @@ class Shared:
         self.names = process_names(patch)
         self.slots = int(meta["slots"])
         self.slot_frames = int(meta["slot_frames"])
+        self.places = Arena(self.slots, self.slot_frames, patch.capture.kept, capture_frames(patch))
         self._rings: dict[str, Ring] = {}
         self._table = ring_table(patch, meta.get("session") is not None)
         self.sections = {
@@ -250,7 +256,7 @@ class Shared:
         beats = _map(self._file("heartbeats"), 8 * 64, create)
         self.heartbeats = np.frombuffer(beats, "<i8")
         self.dry_words = np.frombuffer(_map(self._file("dry"), 64, create), "<i8")
-        arena_bytes = max(8, self.slots * self.slot_frames * 2 * 4)
+        arena_bytes = max(8, self.places.floats * 4)
         self._arena_memory = _map(self._file("arena"), arena_bytes, create)
         self.arena = np.frombuffer(self._arena_memory, np.float32)
         ledger = _map(self._file("ledger"), 64 + LEDGER_ROWS * LEDGER.itemsize, create)

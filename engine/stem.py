@@ -12,6 +12,7 @@ from enum import Enum
 
 import numpy as np
 
+FILES_MAKER = "files"  # a role's stems come from a folder (engine/stem_files.py)
 VARIATIONS = 4  # kept of each role, to be picked by a hand
 
 

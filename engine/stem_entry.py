@@ -22,7 +22,7 @@ class StemEntry:
     what plays once ends. began: the beat where it began. stretch_of: the id of the stem it was
     stretched from, 0: none. midi: its slot holds notes (engine/stem_notes.py). choke: a group of
     its own beside its role's; of a group one sounds.
-
+    source: what it was captured from, '': it was made. fresh: captured, not in the queue yet.
     want: what it is made for (engine/song_wants.py), empty: it fits everywhere. anchor: beat of its
     start on the line of the song that begins there, where that is another."""
 
@@ -55,6 +55,8 @@ class StemEntry:
     midi: bool = False
     want: dict[str, Any] = field(default_factory=dict)
     anchor: float | None = None
+    source: str = ""
+    fresh: bool = False
 
     def become(self, state: StemState) -> None:
         self.state = step(self.state, state)

@@ -44,7 +44,7 @@ class StemOrders(StemShelf):
             CommandKind.STEM_PLAY,
             slot=entry.voice,
             frame=0 if entry.at is Boundary.NOW else entry.start_frame,
-            a=entry.slot * self.slot_frames * 2,
+            a=self.places.base(entry.slot),
             b=entry.frames,
             x=0.0 if entry.midi else linear(self.levels[entry.role]),
             y=entry.loop if entry.turn is Play.LOOP else 0.0,

@@ -74,7 +74,7 @@ def render(
     after = _play(synth, events, frames, seam)
     fade = np.linspace(0.0, 1.0, seam, endpoint=False, dtype=np.float32)
     kept[:, :seam] = after * (1.0 - fade) + kept[:, :seam] * fade
-    audio, loudness = _level(kept, rate, request)
+    audio, loudness = level(kept, rate, request)
     return Stem(request, notes, audio, exact, loudness)
 
 
@@ -156,7 +156,7 @@ def _play(
     return out.T.copy()
 
 
-def _level(audio: np.ndarray, rate: int, request: StemRequest) -> tuple[np.ndarray, float]:
+def level(audio: np.ndarray, rate: int, request: StemRequest) -> tuple[np.ndarray, float]:
     """Gain to LOUDNESS_LUFS, less where a peak would pass PEAK_MAX_DB. Returns (audio, LUFS)."""
     import pyloudnorm
 

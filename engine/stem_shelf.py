@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.patch import Patch
+from engine.arena import Arena
+from engine.patch import CAPTURE_MAKER, Patch
 from engine.song_wants import Want, first_wants
 from engine.stem import VARIATIONS, Play, StemRequest, StemState
 from engine.stem_entry import StemEntry
@@ -28,10 +29,12 @@ _S = StemState
 
 @dataclass
 class StemShelf:
-    """slots: arena slots; slot_frames: their size. commands: layout.COMMAND records for the audio
-    process; requests: for the pool; news: for the log. Each is emptied by whoever carries it.
-    want: by role, what a stem must be made for to be let in now; later: what is asked for ahead of
-    the next scene and song. Both are the programme's (engine/programme.py)."""
+    """slots: arena slots; slot_frames: their size; captures, capture_frames: of those for captured
+    stems, which follow them (engine/arena.py). commands: layout.COMMAND records for the audio
+    process; requests: for the pool; captures_asked: for the capture process; news: for the log.
+    Each is emptied by whoever carries it. asked: how often, of roles with a folder; told: what was
+    said once. want: by role, what a stem must be made for to be let in now; later: what is asked
+    for ahead of the next scene and song. Both are the programme's (engine/programme.py)."""
 
     patch: Patch
     slots: int
@@ -41,13 +44,22 @@ class StemShelf:
     last_voice: int = -1
     commands: list[np.ndarray] = field(default_factory=list)
     requests: list[tuple[StemEntry, StemRequest]] = field(default_factory=list)
+    captures_asked: list[dict[str, Any]] = field(default_factory=list)
     news: list[dict[str, Any]] = field(default_factory=list)
+    asked: dict[str, int] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+    captures: int = 0
+    capture_frames: int = 0
     want: dict[str, Want] = field(default_factory=dict)
     later: list[tuple[str, Want]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.want:
             self.want = first_wants(self.patch)
+
+    @property
+    def places(self) -> Arena:
+        return Arena(self.slots, self.slot_frames, self.captures, self.capture_frames)
 
     # ---- looking
 
@@ -107,7 +119,7 @@ class StemShelf:
         """Reject ready stems that were made for another tempo; fill() asks for others."""
         for entry in list(self.entries.values()):
             away = abs(entry.bpm / line.bpm - 1.0) > SAME_TEMPO
-            loose = not (entry.pinned or entry.midi)
+            loose = not (entry.pinned or entry.midi or entry.source)
             if entry.state is _S.READY and away and loose and self.fits(entry):
                 self.drop(entry, now, f"made for {entry.bpm:.1f} BPM")
 
@@ -132,6 +144,8 @@ class StemShelf:
         that the next scene and song will want."""
         enough = True
         for name, role in self.patch.roles.items():
+            if role.maker == CAPTURE_MAKER and not role.folder:
+                continue
             missing = len(self._coming(name, self.want[name])) < role.ahead
             again = missing and self._may_ask_again(name, line, now)
             if again and self._place(name) is not None:
@@ -165,6 +179,8 @@ class StemShelf:
         bpm = line.bpm if ahead is None else float(ahead["bpm"])
         beats = float(role.bars * want["beats_per_bar"])
         place = self._place(role_name, replaces) if ahead is None else 0
+        if role.maker == CAPTURE_MAKER and not role.folder:
+            return None
         if place is None or beats * 60.0 * line.rate / bpm + 1 > self.slot_frames:
             return None
         if ahead is None:
@@ -172,7 +188,10 @@ class StemShelf:
         slot = self._free_slot()
         if slot is None:
             return None
-        entry = StemEntry(self.next_id, role_name, _S.REQUESTED, slot, bpm, self.next_id, now)
+        seed = self.next_id
+        if role.folder is not None:  # its files in turn
+            seed = self.asked[role_name] = self.asked.get(role_name, -1) + 1
+        entry = StemEntry(self.next_id, role_name, _S.REQUESTED, slot, bpm, seed, now)
         entry.variation, entry.play, entry.want = place, Play(role.play), want
         entry.turn, entry.beats = entry.play, beats
         self.next_id += 1
@@ -207,15 +226,50 @@ class StemShelf:
         self._say(entry, now)
         del self.entries[entry.id]
 
-    def _place(self, role: str, replaces: bool = False) -> int | None:
+    def ask_capture(
+        self, role: str, source: str, bpm: float, beats: float, now: int
+    ) -> StemEntry | None:
+        """One more captured stem; the oldest that neither plays nor waits nor is pinned makes way.
+        None: there is none."""
+        slot = self._capture_slot()
+        if slot is None:
+            return None
+        place = self._place(role, captured=True)
+        if place is not None:
+            self._make_way(role, place)
+        entry = StemEntry(self.next_id, role, _S.REQUESTED, slot, bpm, self.next_id, now)
+        entry.beats, entry.source, entry.fresh = float(beats), source, True
+        entry.variation, entry.play = place or 0, Play(self.patch.roles[role].play)
+        self.next_id += 1
+        self.entries[entry.id] = entry
+        self._forget_failed()
+        self._say(entry, now)
+        return entry
+
+    def _capture_slot(self) -> int | None:
+        mine = [e for e in self.entries.values() if e.slot >= self.slots]
+        free = set(range(self.slots, self.slots + self.captures)) - {e.slot for e in mine}
+        if free:
+            return min(free)
+        loose = [e for e in mine if e.state in (_S.DONE, _S.READY) and not (e.pinned or e.fresh)]
+        if not loose:
+            return None
+        oldest = min(loose, key=lambda e: (e.state is not _S.DONE, e.id))
+        oldest.become(_S.REJECTED)
+        del self.entries[oldest.id]
+        return oldest.slot
+
+    def _place(self, role: str, replaces: bool = False, captured: bool = False) -> int | None:
         """A place for one more variation: a free one, else that of the stem that was done first, or
-        where it replaces, of the one ready longest. What is pinned stays."""
+        where it replaces, of the one ready longest. What is pinned stays, and what was captured
+        where the new one is not."""
         taken = {e.variation for e in self.entries.values() if e.role == role}
         free = [n for n in range(1, VARIATIONS + 1) if n not in taken]
         if free:
             return free[0]
         for state in (_S.DONE, _S.READY)[: 1 + replaces]:
-            loose = [e for e in self.of(role, state) if not e.pinned]
+            mine = [e for e in self.of(role, state) if captured or not e.source]
+            loose = [e for e in mine if not (e.pinned or e.fresh)]
             if loose:
                 return min(loose, key=lambda e: e.id).variation
         return None
@@ -249,7 +303,7 @@ class StemShelf:
         done = [
             e
             for e in self.entries.values()
-            if e.state is _S.DONE and not e.pinned and e.id not in stretched
+            if e.state is _S.DONE and not e.pinned and e.id not in stretched and e.slot < self.slots
         ]
         if not done:
             return None
@@ -296,9 +350,24 @@ class StemShelf:
             entry.frames, entry.loop = int(event["frames"]), float(event["loop"])
             entry.midi = bool(event.get("midi"))
             entry.provenance = dict(event.get("provenance", {}))
+            self._heed(entry, now)
         else:
             return
         self._say(entry, now)
+
+    def _heed(self, entry: StemEntry, now: int) -> None:
+        """What a file's side-car says of its stem, and which files before it were no use: each is
+        told once."""
+        told = entry.provenance
+        if told.get("play"):
+            entry.play = entry.turn = Play(told["play"])
+        entry.choke = str(told.get("choke") or entry.choke)
+        for text in str(told.get("skipped", "")).splitlines():
+            if text not in self.told:
+                self.told.add(text)
+                self.news.append(
+                    {"event": "stem_file", "frame": now, "role": entry.role, "reason": text}
+                )
 
     # ---- telling
 
@@ -312,6 +381,7 @@ class StemShelf:
                 "state": entry.state.value,
                 "play": entry.turn.value,
                 "variation": entry.variation,
+                "source": entry.source,
                 "beat": entry.beat,
                 "start_frame": entry.start_frame,
                 "maker": entry.provenance.get("maker"),
@@ -323,10 +393,16 @@ class StemShelf:
 
     def to_dict(self) -> dict[str, Any]:
         rows = [e.to_dict() for e in self.entries.values()]
-        return {"entries": rows, "next_id": self.next_id, "last_voice": self.last_voice}
+        return {
+            "entries": rows,
+            "next_id": self.next_id,
+            "last_voice": self.last_voice,
+            "asked": self.asked,
+        }
 
     def restore(self, saved: dict[str, Any]) -> None:
         self.next_id, self.last_voice = int(saved["next_id"]), int(saved["last_voice"])
+        self.asked = dict(saved["asked"])
         for row in saved["entries"]:
             entry = StemEntry.from_dict(row)
             self.entries[entry.id] = entry

@@ -40,8 +40,10 @@ class StretchError(ValueError):
     """A loop that cannot be stretched: says what was found."""
 
 
-def stretch_loop(audio: np.ndarray, loop: float, to: float, rate: int) -> np.ndarray:
-    """float32 (2, frames) of exact length `loop`, at its pitch, as float32 (2, round(to)).
+def stretch_loop(
+    audio: np.ndarray, loop: float, to: float, rate: int, semitones: int = 0
+) -> np.ndarray:
+    """float32 (2, frames) of exact length `loop` as float32 (2, round(to)), `semitones` higher.
 
     Raises StretchError beyond FACTOR_MAX either way, or on audio that is not finite.
     """
@@ -57,6 +59,8 @@ def stretch_loop(audio: np.ndarray, loop: float, to: float, rate: int) -> np.nda
     engine = Stretch(SEED)
     engine.preset(audio.shape[0], rate)
     engine.setTimeFactor(factor)
+    if semitones:
+        engine.setTransposeSemitones(semitones)
     out = np.asarray(engine.process(np.ascontiguousarray(audio[:, index], np.float32)))
     first, frames = round(around / factor), round(to)
     kept = out[:, first : first + frames].copy()
@@ -76,17 +80,18 @@ def stretch_loop(audio: np.ndarray, loop: float, to: float, rate: int) -> np.nda
 def stretch_slot(shared: Shared, order: dict[str, float]) -> dict[str, Any]:
     """Do what an order of engine/stem_stretch.py says, in the arena; returns what to tell the
     conductor of it."""
-    size, source, frames = shared.slot_frames, int(order["from"]), int(order["frames"])
+    source, into, frames = int(order["from"]), int(order["into"]), int(order["frames"])
+    places = shared.places
     loop, to = order["loop"], order["to"]
     try:
-        if not 0 < frames <= size or round(to) > size:
-            raise StretchError(f"{frames} frames to {to:.0f}, a slot holds {size}")
-        base = source * size * 2
+        if not 0 < frames <= places.room(source) or round(to) > places.room(into):
+            raise StretchError(f"{frames} frames to {to:.0f}, a slot holds {places.room(into)}")
+        base = places.base(source)
         audio = shared.arena[base : base + 2 * frames].reshape(2, frames)
         made = stretch_loop(audio, loop, to, shared.patch.audio.rate)
     except StretchError as error:
         return {"event": "failed", "reason": str(error)}
-    base, count = int(order["into"]) * size * 2, made.shape[1]
+    base, count = places.base(into), made.shape[1]
     shared.arena[base : base + 2 * count] = made.reshape(-1)
     return _ready(to)
 

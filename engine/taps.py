@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.capture import captured, channels_of
 from engine.mixer import BUS_ORDER, Mixer
 from engine.patch import guarded_sources
 from engine.sampler import MAX_FRAMES
@@ -42,6 +43,12 @@ def connect_taps(shared: Shared, mixer: Mixer) -> None:
         came = [raw + i * MAX_FRAMES for i in range(count)]
         left = [mixer.bus(b, side) for b in buses for side in (0, 1)]
         plans.append(("tap.recorder", [*came, *left]))
+    if captured(patch):
+        rows = []
+        for name in captured(patch):
+            source = mixer.index[name]
+            rows += [mixer.row(source, side) for side in range(channels_of(name))]
+        plans.append(("tap.capture", rows))
     taps = mixer.keep("seg_tap_plan[]", max(1, len(plans)))
     for tap, (ring, rows) in zip(taps, plans, strict=False):
         tap.ring, tap.channels = shared.ring(ring).pointer, len(rows)

@@ -23,6 +23,7 @@ from typing import Any
 
 from engine.adapter import AdapterError, StemMaker
 from engine.pool_wire import Frame, FrameReader, notes_to_json, pack, request_from_json
+from engine.stem import FILES_MAKER
 
 # The batch models a job may name, and where each one's ADAPTER is found.
 MAKERS = {"rules": "models.rules", "orpheus": "models.orpheus"}
@@ -130,6 +131,8 @@ class Worker:
                 self.send({"type": "progress", "id": job, "fraction": min(1.0, fraction)})
 
         begun = time.monotonic()
+        if header["maker"] == FILES_MAKER:
+            return self.load_file(job, header)
         maker = self.maker(header)
         notes = maker.generate(request, progress, lambda: self.is_cancelled(job))
         made = time.monotonic()
@@ -159,6 +162,26 @@ class Worker:
             "notes": notes_to_json(notes),
             "loudness_lufs": stem.loudness_lufs,
             "provenance": provenance,
+        }
+        return reply, stem.audio.astype("<f4").tobytes()
+
+    def load_file(self, job: int, header: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """A stem of a folder. Raises AdapterError."""
+        from engine.stem_files import load_stem
+
+        begun = time.monotonic()
+        stem = load_stem(request_from_json(header["request"]), header["config"], header["rate"])
+        assert stem.audio is not None
+        reply = {
+            "type": "result",
+            "id": job,
+            "notes": [],
+            "loudness_lufs": stem.loudness_lufs,
+            "provenance": {
+                "maker": FILES_MAKER,
+                "seconds_load": time.monotonic() - begun,
+                **stem.provenance,
+            },
         }
         return reply, stem.audio.astype("<f4").tobytes()
 

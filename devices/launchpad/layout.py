@@ -9,10 +9,11 @@
     row 2 ┘
     row 1   picks the role (and the four roles shown above)         (bottom)
 
-Around it: up and down (80, 70) nudge the tempo; below them next song (60), next scene (50), standby
-(40) and end (30), which blink while they wait for their boundary; Stop Clip (8) held half a second
-is panic. DRY is the pad at the top right on every page. DRY and panic are `safe`: the midi process
-has sent them to the audio process already, so whoever gets that action only shows and logs it.
+Around it: record (10) captures the last bars; up and down (80, 70) nudge the tempo; below them next
+song (60), next scene (50), standby (40) and end (30), which blink while they wait for their
+boundary; Stop Clip (8) held half a second is panic. DRY is the pad at the top right on every page.
+DRY and panic are `safe`: the midi process has sent them to the audio process already, so whoever
+gets that action only shows and logs it.
 
 Pure; the conductor calls paint() every frame and action() at every press.
 """
@@ -51,6 +52,7 @@ DRY_PAD: Final = 88
 PANIC_BUTTON: Final = STOP_CLIP
 TEMPO_UP, TEMPO_DOWN = 80, 70
 SONG_BUTTONS: Final = (60, 50, 40, 30)
+CAPTURE: Final = 10  # the button "record"
 DIM, BRIGHT = 0.15, 1.0
 
 
@@ -70,6 +72,7 @@ class ActionKind(Enum):
     STOP_STEM = "stop_stem"
     KEEP_STEM = "keep_stem"  # it was stopping, let it play on
     STOP_ROLE = "stop_role"
+    CAPTURE = "capture"  # the last bars become a stem
     TEMPO_UP = "tempo_up"
     TEMPO_DOWN = "tempo_down"
     NEXT_SONG = "next_song"
@@ -204,6 +207,7 @@ def _paint_transport(cells: Cells, state: PageState, beat: float) -> None:
     }
     for i, (kind, colour) in enumerate(TRANSPORT):
         cells[pad(TRANSPORT_ROW, i + 1)] = scaled(colour, BRIGHT if lit.get(kind) else DIM)
+    cells[CAPTURE] = scaled(RED, DIM)
     cells[TEMPO_UP] = cells[TEMPO_DOWN] = scaled(WHITE, DIM)
     blink = not math.isfinite(beat) or beat % 1.0 < 0.5
     waits = {state.changing, ActionKind.END if state.ending else None}
@@ -227,6 +231,8 @@ def action(press: Press, state: PageState) -> Action | None:
         return Action(ActionKind.TEMPO_UP if up else ActionKind.TEMPO_DOWN)
     if press.index in SONG_BUTTONS:
         return Action(SONGS[SONG_BUTTONS.index(press.index)][0])
+    if press.index == CAPTURE:
+        return Action(ActionKind.CAPTURE, _selected(state))
     row, column = divmod(press.index, 10)
     if press.index in RIGHT:
         role = dict(shown_roles(state)).get(row)
@@ -236,9 +242,13 @@ def action(press: Press, state: PageState) -> Action | None:
     return _pad_action(row, column - 1, state)
 
 
-def _pad_action(row: int, slot: int, state: PageState) -> Action | None:
+def _selected(state: PageState) -> str | None:
     names = list(state.roles)
-    selected = names[state.selected] if state.selected < len(names) else None
+    return names[state.selected] if state.selected < len(names) else None
+
+
+def _pad_action(row: int, slot: int, state: PageState) -> Action | None:
+    names, selected = list(state.roles), _selected(state)
     if row == TRANSPORT_ROW:
         kind = TRANSPORT[slot][0]
         if kind is ActionKind.REGENERATE:

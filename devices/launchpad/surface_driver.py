@@ -19,6 +19,7 @@ from devices.launchpad.mk3 import Driver, Mk3
 from devices.midi.ports import PortKind, port_table
 from engine.conductor import Conductor
 from engine.layout import MIDI_BYTES_MAX, MIDI_OUT
+from engine.patch import CAPTURE_MAKER
 from engine.shm import Shared
 from engine.stem import VARIATIONS, StemState
 from engine.surface import PressKind
@@ -80,6 +81,10 @@ class PadSurface:
             self._driver.forget()
         elif found.kind is ActionKind.SELECT_ROLE:
             self._selected = found.slot or 0
+        elif found.kind is ActionKind.CAPTURE:
+            role = found.role
+            captures = role is not None and self._shared.patch.roles[role].maker == CAPTURE_MAKER
+            return [(found.kind.value, frame, role if captures else None, None)]
         elif not found.safe:  # DRY and panic have reached the audio process already
             return [(found.kind.value, frame, found.role, found.stem)]
         return []

@@ -19,6 +19,7 @@ MEASURES = (
     "stem_onset",
     "seam",
     "cv",
+    "capture",
 )  # modules, in the order they run
 
 

@@ -1,0 +1,77 @@
+"""Risk: over a real server, what is captured is not what was played, or the capture process' death
+takes more than itself away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.bench.jackd import JackServer
+from tests import stage as staging
+from tests.stage import Stage, interface, lost, music, soon
+
+pytestmark = [pytest.mark.jack, pytest.mark.slow]
+
+# Dry alone on main; what was captured of it alone on cue.
+PATCH = """
+name: captured
+audio: {{device: "{device}"}}
+clock: {{bpm: 120, beats_per_bar: 4, bars_per_phrase: 1}}
+inputs:
+  line: {{channel: 1, dry: segue, to: {{main: 0}}}}
+roles:
+  loops: {{maker: capture, bars: 1, enter: bar, to: {{cue: 0}}}}
+capture: {{kept: 2, bars: 4}}
+outputs:
+  main: {{channels: [1, 2], limit: false}}
+  cue: {{channels: [3, 4], limit: false}}
+"""
+
+
+def test_what_was_played_comes_back_from_the_queue_bit_for_bit(tmp_path: Path) -> None:
+    with (
+        JackServer() as server,
+        interface(server, music(20), captures=4) as witness,
+        Stage(server, tmp_path, patch=PATCH) as s,
+    ):
+        s.wait_sound()
+        s.act("this_is_one")
+        s.act("let_in")
+        began = s.frame()
+        soon(lambda: s.frame() > began + 5 * staging.RATE, "five seconds")
+        s.act("capture", source="line", bars=2)
+        soon(lambda: s.stems("playing"), "a captured stem that plays")
+        stem = s.stems("playing")[0]
+        soon(lambda: s.frame() > stem["start_frame"] + stem["frames"], "once through")
+        s.kill("engine.capture_host")
+        soon(lambda: s.pid("engine.capture_host"), "it comes back")
+        s.act("capture", source="line", bars=4)
+        soon(lambda: s.stems("failed"), "it says that it does not remember")
+        assert "remembered" in s.stems("failed")[0]["reason"]
+        ends = s.frame()
+        soon(lambda: s.frame() > ends + staging.RATE, "another second")
+        assert [e["id"] for e in s.stems("playing")] == [stem["id"]]
+        events = s.events()
+    heard = witness.recording()
+    frames, start = stem["frames"], stem["start_frame"]
+    first = int(stem["provenance"]["first_frame"])
+    free = ~lost(heard, events)
+    audio = np.asarray(heard.audio)
+    whole = frames - 256  # up to the seam
+    at = next(
+        (
+            delay
+            for delay in range(0, 4 * staging.BLOCK + 1, staging.BLOCK // 2)
+            if np.any(audio[start + delay - heard.start : start + delay - heard.start + 64, 2])
+        ),
+        None,
+    )
+    assert at is not None
+    a, b = start + at - heard.start, first + at - heard.start
+    dry, again = audio[b : b + whole, 0], audio[a : a + whole, 2]
+    judged = free[a : a + whole] & free[b : b + whole]
+    assert judged.mean() > 0.9
+    assert np.array_equal(dry[judged], again[judged])
+    assert float(np.abs(again).max()) > 0.05
