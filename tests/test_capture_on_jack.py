@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stage import Stage, interface, lost, music, soon
 
 from engine.bench.jackd import JackServer
 from tests import stage as staging
-from tests.stage import Stage, interface, lost, music, soon
 
 pytestmark = [pytest.mark.jack, pytest.mark.slow]
 
