@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stage as staging
 from stage import Stage, interface, lost, music, soon
 
 from engine.bench.jackd import JackServer
-from tests import stage as staging
 
 pytestmark = [pytest.mark.jack, pytest.mark.slow]
 
@@ -40,7 +40,7 @@ def test_what_was_played_comes_back_from_the_queue_bit_for_bit(tmp_path: Path) -
         s.act("this_is_one")
         s.act("let_in")
         began = s.frame()
-        soon(lambda: s.frame() > began + 5 * staging.RATE, "five seconds")
+        soon(lambda: s.frame() > began + 7 * staging.RATE, "two whole bars since the one")
         s.act("capture", source="line", bars=2)
         soon(lambda: s.stems("playing"), "a captured stem that plays")
         stem = s.stems("playing")[0]
