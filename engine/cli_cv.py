@@ -41,7 +41,7 @@ def calibrate_command(
     from devices.audio.interface import NoDeviceError
     from engine.calibration import CalibrationError, value_table, write_calibration
     from engine.cv_calibrate import calibrate
-    from engine.shm import running
+    from engine.shm_folder import running
 
     cv = patch.cv.get(args.name)
     if cv is None or cv.kind != "pitch":

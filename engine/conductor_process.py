@@ -27,7 +27,8 @@ from engine.conductor import Conductor
 from engine.journal import Journal
 from engine.process import Stop, enter
 from engine.reload import Reloader, patch_now
-from engine.shm import SWITCH, Shared
+from engine.shm import Shared
+from engine.shm_records import SWITCH
 from engine.stem_notes import StemNotes
 from engine.stem_stretch import order_of
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.shm import STAGES, Shared
+from engine.shm import Shared
+from engine.shm_records import STAGES
 
 # Stage -> share of a period.
 BUDGETS: dict[str, float] = {

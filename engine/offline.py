@@ -22,7 +22,8 @@ from engine.performer import Performers, first_beat
 from engine.player_host import NoteHost, TextureHost, load_player
 from engine.pool import EventKind, Pool
 from engine.recording import Recording, new_take
-from engine.shm import STAGES, SWITCH, Shared
+from engine.shm import Shared
+from engine.shm_records import STAGES, SWITCH
 from engine.stem import StemState
 from engine.stem_entry import StemEntry
 from engine.stem_notes import StemNotes, store

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.mixer import BUS_ORDER, sent_buses
 from engine.patch import Patch
-from engine.shm import stem_slot_frames
+from engine.shm_records import stem_slot_frames
 
 # Of each part of a patch, what may change while it plays.
 MUSICAL: dict[str, frozenset[str]] = {

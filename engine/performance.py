@@ -30,7 +30,8 @@ from engine.layout import MAX_STEMS, LevelKind, NoteKind, ReportKind
 from engine.mixer import BUS_ORDER, Mixer, group_of, linear, sent_buses
 from engine.patch import EFFECTS, GROUPS, PERFORMER, Patch
 from engine.sampler import MAX_FRAMES, SampledVoice
-from engine.shm import STAGES, Shared, timeline_record
+from engine.shm import Shared
+from engine.shm_records import STAGES, timeline_record
 from engine.slices import cut, hold
 from engine.state import fresh
 from engine.strip import SETTINGS, begin_duck, begin_strip, fits, set_strip, strip_of, values_of

@@ -13,7 +13,8 @@ import numpy as np
 
 from engine import ledger
 from engine.patch import source_names
-from engine.shm import Shared, running
+from engine.shm import Shared
+from engine.shm_folder import running
 
 
 class StatusError(Exception):

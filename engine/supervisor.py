@@ -27,7 +27,9 @@ from typing import Protocol
 
 from engine.patch import Patch
 from engine.roster import Part, roster
-from engine.shm import DRY_COVERING, DRY_MAY, AudioPhase, Shared, folder_for, process_names, sweep
+from engine.shm import Shared
+from engine.shm_folder import folder_for, sweep
+from engine.shm_records import DRY_COVERING, DRY_MAY, AudioPhase, process_names
 
 TICK_S = 0.01
 FORGIVE_S = 2.0

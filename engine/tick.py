@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.shm import timeline_of
+from engine.shm_records import timeline_of
 
 TICK_S = 0.03
 

@@ -29,7 +29,9 @@ import soundfile
 
 from engine.bench.jackd import JackServer, wait_until
 from engine.bench.native import LATE, Recording, Witness
-from engine.shm import AudioPhase, Shared, running
+from engine.shm import Shared
+from engine.shm_folder import running
+from engine.shm_records import AudioPhase
 
 BLOCK = 128
 RATE = 48_000

@@ -14,7 +14,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import shm
+from engine import shm_records
 from engine.audio_file import AudioFileError, read_audio
 from engine.clock import Clock
 from engine.conductor_hands import ACTIONS
@@ -200,7 +200,7 @@ def conductor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConductorPro
     process = ConductorProcess(Shared.create(folder, PATCH), Stop())
     for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
         signal.signal(number, handler)
-    clock = np.zeros(1, shm.CLOCK)
+    clock = np.zeros(1, shm_records.CLOCK)
     clock["callbacks"], clock["rate"], clock["t"] = 1, RATE, 1000
     process.shared.sections["clock"].write(clock)
     process.tick()

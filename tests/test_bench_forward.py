@@ -20,7 +20,7 @@ from engine.bench.jackd import JackServer
 from engine.bench.native import CYCLE, SKIPPED, Recording, Witness
 from engine.bench.scsynth import INPUTS, STEMS, TEXTURES, VOICES, Scsynth, busiest_ns
 from engine.bench.scsynth_synthdef import AUDIO, SynthDef
-from engine.shm import LEDGER
+from engine.shm_records import LEDGER
 
 BLOCK = 128
 

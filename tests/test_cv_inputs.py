@@ -17,7 +17,7 @@ from engine.patch import Cv, CvIn, Input, MidiIn, Output, Patch, Player, Role, R
 from engine.patch_load import PatchError, load_patch
 from engine.replay import Replay
 from engine.session import read_session
-from engine.shm import SWITCH
+from engine.shm_records import SWITCH
 from engine.state import MAX_CV_IN, MOD
 from engine.timeline import Boundary
 

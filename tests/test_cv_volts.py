@@ -10,7 +10,7 @@ from engine_stage import Stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.audio.process import Callback
+from devices.audio.callback import Callback
 from engine.layout import CommandKind, NoteKind, SafeKind
 from engine.patch import Cv, Input, MidiIn, Output, Patch, Player, Voice
 

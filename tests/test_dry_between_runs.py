@@ -12,7 +12,8 @@ from devices.audio.bypass import JackBypass, carried
 from engine.bench.jackd import JackServer, wait_until
 from engine.bench.native import Witness
 from engine.patch import Audio, Input, Output, Patch
-from engine.shm import DRY_COVERING, Shared
+from engine.shm import Shared
+from engine.shm_records import DRY_COVERING
 
 ONE_TWO = {"main": Output((1, 2)), "monitor1": Output((3,)), "cue": Output((4,))}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devices.audio.dry import ffi, lib
 from engine.performance import START_FADE_FRAMES
-from engine.shm import DRY_COVERING, DRY_DONE, DRY_HAND
+from engine.shm_records import DRY_COVERING, DRY_DONE, DRY_HAND
 
 N = 128
 PATIENCE = 3

@@ -10,7 +10,7 @@ from devices.launchpad.mk3 import INQUIRY, PROGRAMMER_MODE, Mk3, bulk, inquiry_a
 from engine.gig.hands import STEADY_FRAMES, Lights, stop_button, transport_pad
 from engine.gig.run import PADS
 from engine.gig.stage import Missed, missed_in
-from engine.shm import LEDGER
+from engine.shm_records import LEDGER
 from engine.stem import StemState
 from engine.surface import Press, PressKind
 

@@ -15,7 +15,7 @@ from engine.conductor import Conductor
 from engine.layout import COMMAND, CommandKind, ReportKind
 from engine.mixer import BUS_ORDER
 from engine.patch import Clock, Input, Output, Patch, Player, Role, Voice, source_names
-from engine.shm import SWITCH
+from engine.shm_records import SWITCH
 from engine.song import Ending, Scene, ScenePart, Song
 from engine.stem import StemState
 from engine.timeline import Boundary

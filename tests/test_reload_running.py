@@ -19,7 +19,8 @@ from engine.patch import Output, Patch, Player, Role, Voice, source_names
 from engine.patch_change import changed, needs_restart
 from engine.reload import NOW, Reloader, patch_now
 from engine.reload_check import FILES, NEXT, check_again
-from engine.shm import Shared, stem_slot_frames
+from engine.shm import Shared
+from engine.shm_records import stem_slot_frames
 from engine.song import Scene, Song
 from engine.stem import StemState
 from engine.timeline import Boundary

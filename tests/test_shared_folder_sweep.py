@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import shm
+from engine import shm_folder, shm_records
 from engine.layout import NOTE
 from engine.patch import Input, Output, Patch, Player, Role, Voice
-from engine.shm import Shared, folder_for, running, sweep
+from engine.shm import Shared
+from engine.shm_folder import folder_for, running, sweep
 from engine.status import StatusError, status_of
 from engine.timeline import Timeline
 
@@ -29,7 +30,7 @@ PATCH = Patch(
 
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(shm, "SHM_ROOT", tmp_path)
+    monkeypatch.setattr(shm_folder, "SHM_ROOT", tmp_path)
     return tmp_path
 
 
@@ -40,7 +41,7 @@ def dead_pid() -> int:
 
 
 def folder_of(root: Path, name: str, pid: int) -> Path:
-    return root / f"{shm.PREFIX}{os.getuid()}-{name}-{pid}"
+    return root / f"{shm_folder.PREFIX}{os.getuid()}-{name}-{pid}"
 
 
 def test_stale_folders_are_swept_and_the_living_stay(root: Path) -> None:
@@ -60,7 +61,7 @@ def test_stale_folders_are_swept_and_the_living_stay(root: Path) -> None:
 
 
 def test_other_users_folders_are_not_ours_to_sweep(root: Path) -> None:
-    theirs = root / f"{shm.PREFIX}{os.getuid() + 1}-x-{dead_pid()}"
+    theirs = root / f"{shm_folder.PREFIX}{os.getuid() + 1}-x-{dead_pid()}"
     theirs.mkdir()
     assert sweep() == []
     assert theirs.exists()
@@ -93,7 +94,7 @@ def test_all_who_attach_see_one_and_the_same() -> None:
     assert seen.patch == PATCH
     assert seen.meta == made.meta
     assert seen.names == made.names
-    for name in shm.ring_table(PATCH, recording=True):
+    for name in shm_records.ring_table(PATCH, recording=True):
         assert seen.ring(name).capacity == made.ring(name).capacity
     note = np.zeros(1, NOTE)
     note["key"] = 61

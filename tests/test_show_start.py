@@ -15,7 +15,8 @@ from stage import BLOCK, MAIN, RATE, Stage, delay_of, interface, looped, lost, m
 
 from engine.bench.jackd import JackServer
 from engine.patch_load import load_patch
-from engine.shm import AudioPhase, Shared
+from engine.shm import Shared
+from engine.shm_records import AudioPhase
 
 pytestmark = pytest.mark.jack
 PATCHES = Path(__file__).parents[1] / "patches"

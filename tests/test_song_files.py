@@ -11,7 +11,7 @@ from engine.patch import Patch
 from engine.patch_load import PatchError
 from engine.patch_schema import json_schema
 from engine.set_load import load_performance
-from engine.shm import stem_slot_frames
+from engine.shm_records import stem_slot_frames
 from engine.song import SetList, key_name, songs_of
 
 MODELS = {"rules": "stems", "notochord": "notes", "rave": "texture"}

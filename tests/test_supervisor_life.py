@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import shm
+from engine import shm_folder
 from engine import supervisor as supervisor_module
 from engine.patch import Output, Patch
 from engine.roster import Part
-from engine.shm import CLOCK, DRY_MAY, AudioPhase, Shared
+from engine.shm import Shared
+from engine.shm_records import CLOCK, DRY_MAY, AudioPhase
 from engine.supervisor import (
     BACKOFF_FIRST_S,
     BACKOFF_MAX_S,
@@ -43,7 +44,7 @@ sys.exit(int(code))
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(shm, "SHM_ROOT", tmp_path)
+    monkeypatch.setattr(shm_folder, "SHM_ROOT", tmp_path)
     (tmp_path / "fake_part.py").write_text(FAKE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)

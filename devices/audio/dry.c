@@ -8,7 +8,7 @@
 
 #include "dry.h"
 
-enum { COVERING, DONE, HAND }; /* engine/shm.py: DRY_* */
+enum { COVERING, DONE, HAND }; /* engine/shm_records.py: DRY_* */
 #define RISE_FRAMES 64
 #define HAND_FRAMES 480 /* engine/performance.py: START_FADE_FRAMES */
 #define FRAMES_MAX 8192

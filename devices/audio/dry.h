@@ -1,7 +1,7 @@
 /* The dry path while the audio process is away: what JACK's thread in the supervisor runs. Read by
  * the C compiler and by cffi alike: plain declarations only.
  *
- * WORDS are shared with the audio process (engine/shm.py: DRY_*); each has one writer. Frames in
+ * WORDS are shared with the audio process (engine/shm_records.py: DRY_*); each has one writer. Frames in
  * them are the server's own, compared modulo 2^32. */
 
 typedef struct {

@@ -16,7 +16,7 @@ import numpy as np
 from devices.audio import _dry  # type: ignore[attr-defined]
 from engine.mixer import linear
 from engine.patch import Patch
-from engine.shm import DRY_DONE, DRY_HAND
+from engine.shm_records import DRY_DONE, DRY_HAND
 
 PATIENCE_S = 0.008  # without a block of the audio process, in whole cycles, until we play
 PORTS_MAX, SENDS_MAX = 64, 256
@@ -26,7 +26,7 @@ lib: Any = _dry.lib
 
 class DryPath:
     """The C side of the client: which input goes to which output, how loud. words: the shared
-    words of engine/shm.py (DRY_*)."""
+    words of engine/shm_records.py (DRY_*)."""
 
     def __init__(self, client: Any, patch: Patch, words: np.ndarray) -> None:
         self.inputs = [n for n, i in patch.inputs.items() if i.dry == "segue" and i.stream is None][

@@ -34,7 +34,9 @@ from engine.patch import (
     Strip,
     Voice,
 )
-from engine.shm import AudioPhase, Shared, folder_for
+from engine.shm import Shared
+from engine.shm_folder import folder_for
+from engine.shm_records import AudioPhase
 
 RATE = 48000
 STEMS = 16

@@ -23,7 +23,8 @@ from devices.audio.jack_clock import JackClock
 from engine.bench.jackd import JackServer
 from engine.bench.native import Witness
 from engine.gig.hands import Keyboard, Pads
-from engine.shm import Shared, running
+from engine.shm import Shared
+from engine.shm_folder import running
 
 PATCHES = Path(__file__).resolve().parents[2] / "patches"
 STOP_S = 12.0

@@ -24,7 +24,8 @@ import numpy as np
 from engine.bench.jackd import JackServer, wait_until
 from engine.bench.measures import MeasureError
 from engine.bench.native import Witness
-from engine.shm import Shared, running
+from engine.shm import Shared
+from engine.shm_folder import running
 
 SECONDS = 60.0  # patience
 CAPTURES = 20
