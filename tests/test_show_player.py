@@ -73,8 +73,8 @@ def test_a_players_music_passes_whole_and_stems_stand_at_their_frames(
     try:
         witness = Witness(server, inputs=peers)
         with witness, Stage(server, tmp_path, device="") as stage:
-            server.wait_ports("player:out_0", "segue:in_0", "segue:out_0")
             stage.wait_sound()
+            server.wait_ports("player:out_0", "segue:in_0", "segue:out_0")
             server.connect("player:out_0", "segue:in_0")
             witness.wait_connected()
             begun = stage.frame() + RATE // 10

@@ -26,8 +26,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from engine.bench.jackd import JackServer, need_tool
+from engine.bench.jackd import JackServer, need_tool, wait_until
 from engine.bench.native import Witness
+from engine.shm import Shared
+from engine.shm_folder import running
+from engine.shm_records import AudioPhase
 
 READINGS = 6  # jack_iodelay prints two a second
 SETTLE_READINGS = 2  # its first ones come from before the loop was whole
@@ -90,17 +93,32 @@ def measure_loop(server: JackServer, into: str, out_of: str) -> float:
     raise LatencyError(f"{into} to {out_of}: no steady delay in {SECONDS:g} s; it said: {said}")
 
 
+def _plays(name: str) -> bool:
+    """Whether the performance of that name has played a few blocks."""
+    folders = [f for f in running(name) if (f / "ledger").exists()]
+    clock = Shared.open(folders[0]).clock() if folders else None
+    return clock is not None and clock.phase is AudioPhase.RUNNING and clock.callbacks > 8
+
+
 @contextmanager
 def segue_dry(server: JackServer) -> Iterator[Ports]:
-    """`segue run patches/minimal.yaml` on a server: one input to main at unity."""
+    """`segue run patches/minimal.yaml` on a server: one input to main at unity.
+
+    Its ports are looked for once it plays. Each look is a JACK client that comes and goes; twice,
+    beside such a row of them, an audio process was never called after its start (why, is not
+    known).
+    """
+    name = f"{server.name}-latency"
     process = subprocess.Popen(
-        [sys.executable, "-m", "engine.cli", "run", str(MINIMAL_PATCH)],
+        [sys.executable, "-m", "engine.cli", "run", str(MINIMAL_PATCH), "--name", name],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         env=server.env,
     )
     try:
-        server.wait_ports("segue:in_0", "segue:out_0", seconds=READY_SECONDS)
+        if not wait_until(lambda: _plays(name), READY_SECONDS):
+            raise LatencyError(f"segue did not play within {READY_SECONDS:g} s")
+        server.wait_ports("segue:in_0", "segue:out_0")
         yield "segue:in_0", "segue:out_0"
     finally:
         process.terminate()
