@@ -130,6 +130,7 @@ class ReportKind(IntEnum):
     NOTE_OFF = 13  # slot=voice, a=key
     STEM_REFUSED = 14  # slot, id: a=frames it came too late, or -1: it does not fit the arena
     CV_GATE = 15  # frame, slot=index in Patch.cv_in, a=1 up, 0 down
+    HANDOVER = 16  # frame, a=frames: the dry path beside us fades out, and we in if b=1
 
 
 REPORT = np.dtype(

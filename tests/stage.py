@@ -277,8 +277,8 @@ def _commands() -> Iterable[tuple[int, list[str]]]:
 
 
 def lost(recording: Recording, events: list[dict[str, Any]]) -> np.ndarray:
-    """Which captured frames (bool) nobody answers for: those of gaps and late cycles that segue
-    logged or the witness had itself, and two cycles around each, for what hung in JACK's buffers.
+    """Which captured frames (bool) nobody answers for: those of gaps, hand-overs (the sum of two
+    fades is exact to rounding only) and late cycles that segue logged or the witness had itself, and two cycles around each, for what hung in JACK's buffers.
     """
     mask = np.zeros(len(recording.audio), bool)
 
@@ -287,7 +287,7 @@ def lost(recording: Recording, events: list[dict[str, Any]]) -> np.ndarray:
         mask[max(0, a - 2 * BLOCK) : max(0, a + frames + 2 * BLOCK)] = True
 
     for e in events:
-        if e["event"] == "gap":
+        if e["event"] in ("gap", "handover"):
             strike(e["frame"], e["a"])
         elif e["event"] == "missed":
             strike(e["frame"], BLOCK + round(e["a"] * RATE / 1e6))

@@ -173,6 +173,9 @@ class Callback:
         ahead = 2 * frames
         self._dry[DRY_HAND] = device + ahead
         self._handing = t + ahead + START_FADE_FRAMES
+        self.engine.control.report(
+            ReportKind.HANDOVER, t, a=ahead + START_FADE_FRAMES, b=int(silent)
+        )
         if silent:
             self.engine.fade_in(t + ahead, self._handing)
 
