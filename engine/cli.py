@@ -58,9 +58,14 @@ def run(args: argparse.Namespace) -> int:
     rig = chosen_rig(args)
     patch = _load(args.patch, rig)
     say_rig(patch, rig)
-    session = _session_folder(args.session) if args.session else None
-    if session is not None and rig is not None:
-        (session / "rig.yaml").write_bytes(rig.read_bytes())
+    session = None
+    if args.session:
+        try:
+            session = _session_folder(args.session)
+            if rig is not None:
+                (session / "rig.yaml").write_bytes(rig.read_bytes())
+        except OSError as error:
+            print(f"playing without a recording: {error}", file=sys.stderr)
     return Supervisor(
         patch,
         args.name,
@@ -82,7 +87,14 @@ def demo(args: argparse.Namespace) -> int:
     from engine.ledger import as_lines
 
     patch = _load(DEMO_PATCH)
-    folder = _session_folder(args.session or Path("out") / "demo")
+    try:
+        folder = _session_folder(args.session or Path("out") / "demo")
+    except OSError as error:
+        print(f"no place for the demo's files: {error}; name one with --session", file=sys.stderr)
+        return FAILED
+    if args.session and any(folder.glob("take-*")):
+        print(f"{folder} holds takes of another performance: name another folder", file=sys.stderr)
+        return WRONG
     output = None if args.render else _output()
     try:
         if output is None and args.live:
@@ -322,6 +334,7 @@ def cv(args: argparse.Namespace) -> int:
 def gig(args: argparse.Namespace) -> int:
     from engine.bench.jackd import JackError
     from engine.bench.native import NativeError
+    from engine.gig.judge import MUSICAL
     from engine.gig.run import GigError, run_gig
 
     try:
@@ -330,7 +343,9 @@ def gig(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return FAILED
     _say_json(facts)
-    return DONE
+    heard = facts["heard_seconds"]
+    fine = not facts["missed_cues"] and all(heard.values()) and not any(facts[k] for k in MUSICAL)
+    return DONE if fine else FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

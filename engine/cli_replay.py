@@ -83,10 +83,11 @@ def _render(session: Session, rendered: Replay, out: Path) -> dict[str, Any]:
         out, "w", round(session.rate), 2, subtype="FLOAT", format="RF64"
     ) as file:
         for block in rendered.blocks():
+            if block.t < end:  # a cycle that came again: what was heard is written already
+                continue
             if block.t > end:
                 file.write(np.zeros((block.t - end, 2), np.float32))
-            if block.t >= session.first_frame:
-                file.write(block.engine.mixer.buses[row, :, : block.n].T)
-                end = block.t + block.n
+            file.write(block.engine.mixer.buses[row, :, : block.n].T)
+            end = block.t + block.n
     problems = [*session.problems, *dict.fromkeys(rendered.problems)]
     return {"out": str(out), "frames": end - session.first_frame, "problems": problems}

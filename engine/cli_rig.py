@@ -93,14 +93,15 @@ def rig(args: argparse.Namespace) -> int:
         print(json.dumps(asdict(found), indent=1))
     else:
         print(text, end="")
-    while out.exists() and talk.ask(f"{out} exists. Replace it? (y/N) ").lower() not in (
-        "y",
-        "yes",
-    ):
-        other = talk.ask("Another file? (Enter: write none) ")
-        if not other:
-            return DONE
-        out = Path(other).expanduser()
+    try:
+        while out.exists() and not _yes(talk, f"{out} exists. Replace it?"):
+            other = talk.ask("Another file? (Enter: write none) ")
+            if not other:
+                return DONE
+            out = Path(other).expanduser()
+    except VenueError as error:
+        print(error, file=sys.stderr)
+        return FAILED
     try:
         save(out, text)
     except OSError as error:
@@ -108,6 +109,10 @@ def rig(args: argparse.Namespace) -> int:
         return FAILED
     talk.say(f"written: {out}. Next: segue soundcheck {args.patch}")
     return DONE
+
+
+def _yes(talk: Any, question: str) -> bool:
+    return talk.ask(f"{question} (y/N) ").lower() in ("y", "yes")
 
 
 def _level(text: str) -> float:
@@ -152,8 +157,12 @@ def soundcheck(args: argparse.Namespace) -> int:
         print(json.dumps({"rig": str(path), "changes": changes, **check.figures}, indent=1))
     else:
         print("\n".join(f"{key}: {value}" for key, value in changes.items()))
-    if not changes or talk.ask(f"Write these into {path}? (y/N) ").lower() not in ("y", "yes"):
-        return DONE
+    try:
+        if not changes or not _yes(talk, f"Write these into {path}?"):
+            return DONE
+    except VenueError as error:
+        print(error, file=sys.stderr)
+        return FAILED
     return _write_changes(path, check.changes, talk)
 
 

@@ -20,6 +20,11 @@ class Journal:
     def __init__(self, folder: Path, session: Path | None) -> None:
         self._state = folder / "conductor.json"
         path = (session or folder) / "log.jsonl"
+        try:
+            path.open("a").close()
+        except OSError as error:
+            log.warning("no log: %s", error)
+            path = Path(os.devnull)
         self._log = path.open("a", encoding="utf-8")
         self._last = ""
         self._full = False

@@ -20,6 +20,7 @@ from engine.tracks import TrackError
 
 WAIT_S = 0.05
 BUSY_S = 5.0  # a slow disk may keep it
+TURNS_MAX = 16  # then a life sign, however much waits
 log = logging.getLogger("segue.recorder")
 
 
@@ -46,8 +47,9 @@ class Keeper:
                 self._shared.ring(name).clear()
             return
         try:
-            while self._recording.turn():
-                pass
+            for _ in range(TURNS_MAX):
+                if not self._recording.turn():
+                    break
         except OSError as error:
             log.warning("recording stopped: %s; the performance goes on without it", error)
             self._recording, self.stopped = None, str(error)

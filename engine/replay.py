@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from engine.performance import ChannelMap, LivePerformance
 from engine.sampler import MAX_FRAMES
 from engine.session import Life, Session, SessionError
 from engine.shm import Shared
+from engine.soundfont import SoundFontError, prove
 from engine.state import RAMP
 from engine.tape import Tape, voltages_of
 from engine.tracks import TrackError, read_track, tracks_of
@@ -59,6 +61,7 @@ class Replay:
         self.session, self.edit = session, edit or Edit()
         self.patch = _from_tape(session.patch)
         self._soundfont = soundfont
+        self._session_rate = session.rate
         self._tape = Tape(session)
         self.source_names = source_names(self.patch)
         self._textures = [n for n, p in self.patch.players.items() if p.to]
@@ -125,7 +128,9 @@ class Replay:
                 cv_in={n: len(self.patch.inputs) + i for i, n in enumerate(voltages)},
             )
             rate = float(facts["rate"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if rate != self._session_rate:
+                raise ValueError(f"rate {rate:g} in a session at {self._session_rate:g}")
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise SessionError(f"the head of an audio process is broken ({error!r})") from None
         _refuse_nonsense(life, channels, len(self.patch.roles))
         try:
@@ -144,10 +149,10 @@ class Replay:
         if named is None:
             return None
         if self._soundfont is not None:
-            return self._soundfont
-        if not Path(named).exists():
+            return _proved(self._soundfont)
+        if not isinstance(named, str) or not Path(named).exists():
             raise SessionError(f"the SoundFont {named} is not here: name one with --soundfont")
-        return Path(named)
+        return _proved(Path(named))
 
     def _feed(self, shared: Shared, t: int, n: int, textures: np.ndarray) -> None:
         for i, name in enumerate(self._textures):
@@ -241,6 +246,16 @@ def _note_rings(patch: Patch) -> list[str]:
 # ---- the check
 
 
+@cache
+def _proved(path: Path) -> Path:
+    """In a child, once. Raises SessionError."""
+    try:
+        prove(path)
+    except SoundFontError as error:
+        raise SessionError(str(error)) from None
+    return path
+
+
 @dataclass
 class Check:
     """equal: main as rendered is main as recorded, outside gaps. frames: compared. gaps: (frame,
@@ -269,13 +284,13 @@ def check(session: Session, replay: Replay, bus: str = "main") -> Check:
     if track is None:
         raise SessionError(f"the track bus.{bus} is missing: there is nothing to compare with")
     row = BUS_ORDER.index(bus)
-    expected, first = None, session.first_frame
+    expected = first = session.first_frame
     begun = time.perf_counter()
     rendered = 0
     lost = _holes(session)
     for block in replay.blocks():
         rendered += block.n
-        if expected is not None and block.t > expected:
+        if block.t > expected:
             result.gaps.append((expected, block.t - expected))
         expected = block.t + block.n
         recorded = _recorded(block, track, first, places)
@@ -292,6 +307,8 @@ def check(session: Session, replay: Replay, bus: str = "main") -> Check:
             result.equal = False
             if result.first_difference is None:
                 result.first_difference = block.t + int(wrong[0])
+    if first + len(track) > expected:  # recorded, and nobody says how it came about
+        result.gaps.append((expected, first + len(track) - expected))
     seconds = time.perf_counter() - begun
     result.speed = rendered / session.rate / seconds if seconds else 0.0
     result.gaps = _joined_gaps(result.gaps)

@@ -54,7 +54,7 @@ def _render(
     heard: set[str] = set()
     try:
         for block in replay.blocks(reports=lambda r: _note(r, notes)):
-            if block.t < first:
+            if block.t < end:  # before the tape, or a cycle that came again
                 continue
             for name, file in files.items():
                 if block.t > end:

@@ -107,7 +107,7 @@ def read_session(folder: Path) -> Session:
         patch = Patch.from_json(json.dumps(_json(take / "patch.json")))
         rate, first = float(facts["rate"]), int(facts["first_frame"])
         arena = int(facts["arena"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise SessionError(f"{take}: session.json or patch.json is broken ({error!r})") from None
     if not 0 <= arena <= ARENA_MAX or not 1000 <= rate <= 1_000_000:
         raise SessionError(f"{take}/session.json: arena {arena} or rate {rate:g} cannot be")

@@ -44,6 +44,7 @@ HEAD_START_S = 2.0  # at most, for the audio process: sound first, all others jo
 FADE_OUT_S = 0.5  # at most, for the audio process to fade out when it is told to stop
 FADE_STILL_S = 0.02  # no block for so long: it plays no more
 HUNG = "hung"
+REAP_S = 3.0  # at most, for the kernel to take a killed process down
 TELL_S = 0.05  # for one that hangs to write where it does
 FINISHED = 5  # exit code of the demo's performers: the piece is over
 HOPELESS = 4  # exit code of a child that would fail again (a bad checkpoint): it said why
@@ -271,7 +272,10 @@ class Supervisor:
             return
         with contextlib.suppress(ProcessLookupError):
             child.process.kill()
-        child.process.wait()
+        try:
+            child.process.wait(REAP_S)
+        except subprocess.TimeoutExpired:  # asleep in a disk or a driver: nothing wakes it
+            log.error("%s cannot be killed; it is left behind", child.part.name)
         os.close(child.pidfd)
         child.process, child.pidfd = None, -1
 

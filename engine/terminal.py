@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from engine.venue import VenueError
+
 LINE_MAX = 4096  # bytes; a cat on the keyboard types no answer
 
 
@@ -26,14 +28,15 @@ class Terminal:
         self._out.flush()
 
     def ask(self, text: str) -> str:
+        """The next line. Raises VenueError when there will be none."""
         self._out.write(text)
         self._out.flush()
         while b"\n" not in self._typed and not self._ended:
             self._read(None)
-        line = self._line()
-        if not line and self._ended:
+        if self._ended and b"\n" not in self._typed:
             self._out.write("\n")
-        return line
+            raise VenueError("nobody answers any more: the input has ended")
+        return self._line()
 
     @contextmanager
     def until_enter(self) -> Iterator[Callable[[], bool]]:

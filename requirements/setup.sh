@@ -64,6 +64,7 @@ needs() {
     need libportaudio2 library libportaudio.so.2
     need gcc command_there cc
     need libc6-dev test -e /usr/include/stdlib.h
+    need python3-dev "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
     need python3-venv "$python" -c 'import ensurepip, venv'
     need timgm6mb-soundfont either_file /usr/share/sounds/sf2/TimGM6mb.sf2 /usr/share/soundfonts/TimGM6mb.sf2
     need libjack-jackd2-0 library libjack.so.0

@@ -25,7 +25,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from engine.bench.jackd import JackServer, wait_until
 from engine.bench.native import LATE, Recording, Witness
@@ -36,7 +35,6 @@ from engine.shm_records import AudioPhase
 BLOCK = 128
 RATE = 48_000
 SECONDS = 120.0  # to wait for anything; a stalled machine takes its time
-MUSIC = Path("/usr/share/games/wesnoth/1.16/data/core/music/transience.ogg")
 OUTPUTS = 8
 MAIN, CUE, ANSWERS, TEXTURE = slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)
 
@@ -79,11 +77,14 @@ for key in itertools.cycle((60, 62, 64, 65, 67, 65, 64, 62)):
 
 
 def music(seconds: float, peak: float = 0.4) -> np.ndarray:
-    """The head of a recorded piece: float32 (frames, 1), never a run of zeros."""
-    frames = round(seconds * RATE)
-    audio, _ = soundfile.read(MUSIC, frames=3 * frames, dtype="float32", always_2d=True)
-    mono = audio[-frames:, :1]
-    mono = mono * np.float32(peak / np.abs(mono).max())
+    """Struck chords over breath, no two blocks alike: float32 (frames, 1), never a run of zeros."""
+    rng = np.random.default_rng(11)
+    t = np.arange(round(seconds * RATE)) / RATE
+    chord = np.floor(t / 0.5).astype(int) % 4
+    roots = 110.0 * 2.0 ** (np.array([0, 5, 7, 3]) / 12)[chord]
+    tones = sum(np.sin(2 * np.pi * np.cumsum(k * roots) / RATE) / k for k in (1, 2.5, 3, 4.2, 6))
+    mono = tones * np.exp(-3 * (t % 0.5)) + 0.05 * rng.standard_normal(len(t))
+    mono = (mono * (peak / np.abs(mono).max())).astype(np.float32)[:, None]
     mono[mono == 0] = np.float32(1e-5)
     return np.ascontiguousarray(mono, np.float32)
 
@@ -277,8 +278,9 @@ def _commands() -> Iterable[tuple[int, list[str]]]:
 
 
 def lost(recording: Recording, events: list[dict[str, Any]]) -> np.ndarray:
-    """Which captured frames (bool) nobody answers for: those of gaps, hand-overs (the sum of two
-    fades is exact to rounding only) and late cycles that segue logged or the witness had itself, and two cycles around each, for what hung in JACK's buffers.
+    """Which captured frames (bool) nobody answers for: those of gaps, of hand-overs (the sum of two
+    fades is exact to rounding only) and of late cycles, as segue logged them or the witness had
+    them itself, and two cycles around each, for what hung in JACK's buffers.
     """
     mask = np.zeros(len(recording.audio), bool)
 

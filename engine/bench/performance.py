@@ -20,6 +20,7 @@ MEASURES = (
     "seam",
     "cv",
     "capture",
+    "session",
 )  # modules, in the order they run
 
 

@@ -297,6 +297,8 @@ KEYS = (
     "stuck_notes",
     *SONG_KEYS,
 )
+# What no machine is to blame for: gaps and clicks are also those of cycles that it took away.
+MUSICAL = tuple(key for key in KEYS if key not in ("dry_gap_frames", "clicks"))
 
 
 def judge(night: Night, found: list[Finding] | None = None) -> dict[str, int | list[str]]:
