@@ -50,12 +50,13 @@ class NoteIntake:
         """Note the place. Called at a fresh start; then it is kept by take()."""
         self._place["read"], self._place["epoch"] = self._header.read, self.epoch
 
-    def skip(self) -> None:
-        """Drop the notes that wait: they were meant for a time before our first block. Programs,
-        controllers and bends stay. Not real-time safe."""
-        for record in self.ring.pop(self.ring.capacity).tolist():
-            if record[5] in (NoteKind.CC, NoteKind.BEND, NoteKind.PROGRAM):
-                self._put(record, [])
+    def skip(self, t: int) -> None:
+        """Drop the notes that wait: they were meant for a time before our first block, at t.
+        Programs, controllers and bends stay. Not real-time safe."""
+        records = self.ring.pop(self.ring.capacity)
+        kept = np.isin(records["kind"], (NoteKind.CC, NoteKind.BEND, NoteKind.PROGRAM))
+        if kept.any():
+            self.take_again(records[kept], t)
         self.mark()
 
     def resume(self, t: int, held: dict[tuple[int, int], int]) -> None:

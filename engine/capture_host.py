@@ -102,7 +102,8 @@ class CaptureHost:
             self._conductor.close()
         self._conductor, _ = self._listener.accept()
         self._inbox = b""
-        known = [a["job"] for a in self._asked] + [m["job"] for m in self._outbox if "job" in m]
+        self._outbox = [m for m in self._outbox if "job" in m]  # a greeting nobody heard is stale
+        known = [a["job"] for a in self._asked] + [m["job"] for m in self._outbox]
         self._outbox.insert(0, {"jobs": known})
 
     def _read(self) -> None:

@@ -55,7 +55,8 @@ class Clock:
     def __init__(
         self, line: Timeline, follow: bool = False, bpm_range: tuple[float, float] = (40.0, 240.0)
     ) -> None:
-        self.low, self.high = (check_bpm(b) for b in bpm_range)
+        low, high = (check_bpm(b) for b in bpm_range)
+        self.low, self.high = min(low, line.bpm), max(high, line.bpm)  # what a song says, goes
         self.line = line
         self.state = _C.SEARCHING if follow else _C.INTERNAL
         self.follow = follow
@@ -199,6 +200,7 @@ class Clock:
         by_hand: a hand says where the beat is; else the tracker may find it."""
         self.line = replace(line, confidence=self.line.confidence)
         self._at_bar, self._wanted, self._bend_until = None, None, math.inf
+        self.low, self.high = min(self.low, line.bpm), max(self.high, line.bpm)
         self._follower.forget()
         self._follower.set_base(line.bpm)
         self._past.clear()

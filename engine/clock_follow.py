@@ -97,7 +97,8 @@ class Follower:
         return NOTHING
 
     def set_base(self, bpm: float) -> None:
-        self.base = min(max(bpm, self._low), self._high)
+        self._low, self._high = min(self._low, bpm), max(self._high, bpm)
+        self.base = bpm
 
     def _phase_gain(self) -> float:
         return min(GAIN_PHASE * 60.0 / self.base, GAIN_MOST)

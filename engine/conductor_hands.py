@@ -40,14 +40,19 @@ def _let_in(conductor: Conductor, ask: Ask) -> str:
     if not conductor.let_in and not conductor.oriented:
         return "first say where the one is"
     conductor.let_in = not conductor.let_in
-    if not conductor.let_in:
+    if conductor.let_in:
+        conductor.programme.let_in_again()
+    else:
         stop_all(conductor, ask)
     return "let in" if conductor.let_in else "kept out"
 
 
-def _click(conductor: Conductor, _: Ask) -> str:
+def _click(conductor: Conductor, ask: Ask) -> str:
     conductor.click = not conductor.click
     conductor.command(CommandKind.CLICK, slot=int(conductor.click))
+    counted_in = conductor.programme.quiet[1]
+    if ask.now < counted_in:  # the count-in's own end would undo it
+        conductor.command(CommandKind.CLICK, slot=int(conductor.click), frame=counted_in)
     return "click on" if conductor.click else "click off"
 
 

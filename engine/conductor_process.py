@@ -35,6 +35,7 @@ from engine.stem_stretch import order_of
 TICK_S = 0.005
 SAVE_S = 0.1
 LINE_MAX = 65536
+NO_HURRY_S = 120.0  # for a stem that is asked for again
 log = logging.getLogger("segue.conductor")
 
 
@@ -176,10 +177,7 @@ class ConductorProcess:
                     "drums": request.role == "drums",
                     "config": role.maker_config,
                     "midi": bool(role.voice),
-                    "seconds": max(
-                        1.0,
-                        (request.deadline_frame - self.shared.now()) / request_rate(self.shared),
-                    ),
+                    "seconds": self._seconds_until(request.deadline_frame),
                     "request": asdict(request),
                 }
             )
@@ -188,6 +186,12 @@ class ConductorProcess:
             for message in self._unsent:
                 self._pool.write(json.dumps(message).encode() + b"\n")
             self._unsent.clear()
+
+    def _seconds_until(self, deadline: int) -> float:
+        """How long the pool has for a stem; a deadline of 0 is none."""
+        if not deadline:
+            return NO_HURRY_S
+        return max(1.0, (deadline - self.shared.now()) / request_rate(self.shared))
 
     async def _keep_pool(self, path: Path) -> None:
         """Connect to the pool, again and again; it tells which jobs it knows, the rest is sent."""

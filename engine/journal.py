@@ -46,8 +46,12 @@ class Journal:
         if text == self._last:
             return
         temporary = self._state.with_suffix(".new")
-        temporary.write_text(text)
-        os.replace(temporary, self._state)
+        try:
+            temporary.write_text(text)
+            os.replace(temporary, self._state)
+        except OSError as error:
+            self._warn("the state", error)
+            return
         self._last = text
 
     def write(self, event: dict[str, Any]) -> None:
@@ -57,9 +61,13 @@ class Journal:
             self._log.flush()
             self._full = False
         except OSError as error:
-            if not self._full:
-                log.warning("the log cannot be written: %s", error)
-            self._full = True
+            self._warn("the log", error)
+
+    def _warn(self, what: str, error: OSError) -> None:
+        """Once, until something can be written again."""
+        if not self._full:
+            log.warning("%s cannot be written: %s", what, error)
+        self._full = True
 
     def close(self) -> None:
         self._log.close()

@@ -69,7 +69,7 @@ class CommandKind(IntEnum):
 
     TIMELINE = 1  # frame (it holds from there on, or from now if that is past), x=beat, y=bpm,
     #               a=beats_per_bar, b=bars_per_phrase, z=confidence
-    STEM_PLAY = 2  # slot, frame=start, a=arena offset (frames), b=length (frames), x=gain,
+    STEM_PLAY = 2  # slot, frame=start, a=arena offset (floats), b=length (frames), x=gain,
     #                y=exact loop length (frames, fractional; 0: once), id=stem, c=role index,
     #                z=frames a beat (0: it follows no tempo), w=beat of the timeline at its start
     STEM_STOP = 3  # slot, frame, a=fade (frames)

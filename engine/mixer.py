@@ -68,6 +68,27 @@ def reach_of(bus: str) -> int:
     return 4 if bus == "main" or bus in EFFECTS else 2
 
 
+def dry_level(patch: Patch, state: np.void | None, name: str, bus: str) -> float:
+    """How loud an input goes to a bus, linear, without its strip: by a record of engine/state.py,
+    at the end of its ramps, or by the patch. For whoever carries the dry sound in the mixer's
+    place."""
+    source = patch.inputs[name]
+    group, reach, trim = group_of(patch, f"input.{name}"), reach_of(bus), linear(source.trim_db)
+    if state is None:
+        output = patch.outputs.get(bus)
+        db = source.to.get(bus, -90.0) + (output.level_db if output is not None else 0.0)
+        grouped = reach > 2 and group is not None
+        return trim * linear(db) * (linear(patch.groups.dry) if grouped else 1.0)
+    i, b = source_names(patch).index(f"input.{name}"), BUS_ORDER.index(bus)
+    level = trim * float(state["gains"][i, b]["g1"] * state["bus_levels"][b]["g1"])
+    if reach:
+        level *= float(state["mutes"][i]["g1"] * state["guards"][i]["g1"])
+    if reach > 2:
+        level *= float(state["faders"][i]["g1"])
+        level *= 1.0 if group is None else float(state["groups"][group]["g1"])
+    return level * (float(state["master"]["g1"]) if bus == "main" else 1.0)
+
+
 def sent_buses(patch: Patch) -> set[str]:
     """Every bus and effect that the patch or a scene of its songs sends anything to."""
     sent = {bus for name in source_names(patch) for bus in sends_of(patch, name)}

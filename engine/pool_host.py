@@ -94,6 +94,7 @@ class PoolHost:
             self._conductor.close()
         self._conductor, _ = self._listener.accept()
         self._inbox = b""
+        self._outbox = [m for m in self._outbox if "job" in m]  # a greeting nobody heard is stale
         known = [*self._stretchings, *(stem for stem, _ in self._slots.values())]
         known += [message["job"] for message in self._outbox]
         self._outbox.insert(0, {"jobs": known})

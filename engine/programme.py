@@ -60,6 +60,10 @@ class Programme(ProgrammeChange):
             self._c.command(CommandKind.CLICK, slot=1, frame=self.quiet[0])
             self._c.command(CommandKind.CLICK, slot=0, frame=self.quiet[1])
 
+    def let_in_again(self) -> None:
+        """A hand lets everything in: what the scene wants of stems is wanted again."""
+        self._mark_roles(self.here)
+
     # ---- a reloaded patch
 
     @property
@@ -80,15 +84,16 @@ class Programme(ProgrammeChange):
             return f"the song that is played ({before.name}) is no longer in the patch"
         if self.busy:
             return "something changes at this very moment"
-        scene = self.scene_name(self.song, self.scene)
+        scene, stems = self.scene_name(self.song, self.scene), self.here.stems
         c.patch = c.book.patch = patch
         self.songs, self.song = songs, 0 if alone else names.index(before.name)
         scenes = list(self.playing.scenes)
         self.scene = scenes.index(scene) if scene in scenes else 0
         self.change = None
         self._tell_book()
-        self.out.clear()
-        self._mark_roles(self.here)
+        if stems != self.here.stems:  # else a hand's choice stands
+            self.out.clear()
+            self._mark_roles(self.here)
         if c.line is None or c.clock is None:
             return None
         self._gains(now, self.glide(self.here, c.line), now=True)
@@ -111,7 +116,9 @@ class Programme(ProgrammeChange):
         found = _find(what, names)
         if found is None:
             return f"song {what!r}, expected one of {', '.join(names)}"
-        return "it is playing" if found == self.song else self._to_song(found, now)
+        if found == self.song and not self.standby:
+            return "it is playing"
+        return self._to_song(found, now)
 
     def next_scene(self, now: Timestamp) -> str:
         waiting = self.change
@@ -197,9 +204,7 @@ class Programme(ProgrammeChange):
         if end.kind == "fade":
             ramp = line.frame_at(end.beat) - frame
             self._gains(max(frame, now), ramp, silent=True)
-        elif end.kind == "fill":
-            fill = self.playing.ending.role
-            assert fill is not None
+        elif end.kind == "fill" and (fill := self.playing.ending.role) is not None:
             c = self._c
             for role in c.patch.roles:
                 if role != fill and _kind_of(c.patch, role) == _kind_of(c.patch, fill):

@@ -32,6 +32,8 @@ class ProgrammeChange(ProgrammeState):
         after = now + round(LATEST_S * line.rate)
         if waiting is not None and waiting.armed:
             return "something changes at this very moment"
+        if self.end is not None and self.end.begun:
+            return "it is ending"
         other = song != self.song
         target = self.songs[song]
         grid = Boundary(target.enter if other else self.scene_of(song, scene).enter)
@@ -39,7 +41,7 @@ class ProgrammeChange(ProgrammeState):
         beat = line.beat_at(line.next_boundary(after, grid))
         count_in = target.count_in if other else 0
         self.change = Change(song, scene, round(beat, 3), other or line_too, count_in)
-        self.end = None if other and self.end is not None and not self.end.begun else self.end
+        self.end = None if other else self.end
         return f"{target.name}, {self.scene_name(song, scene)}: at the {grid.value}"
 
     # ---- time
@@ -198,13 +200,32 @@ class ProgrammeChange(ProgrammeState):
             self.faded = now + ramp
             c.clock.hold(True)
             self._gains(now, ramp, now=True)
+            if self.end is not None and self.end.begun:  # its long fade was to nothing, too
+                for source, bus, gain in self.mix.all():
+                    self._gain(source, bus, 0, ramp, gain)
+            self._outlast(now, ramp)
+            change = self.change
+            if change is not None and not change.armed and change.song != self.song:
+                self._change_in_standby(change.song, change.scene, now)
             return "standby"
         c.clock.hold(False)
         if self.counts_in:
             self._begin_song(now)
         else:
-            self._gains(now, self.glide(self.here, c.line), now=True)
+            ramp = self.glide(self.here, c.line)
+            self._gains(now, ramp, now=True)
+            self._outlast(now, ramp)
         return "on"
+
+    def _outlast(self, now: Timestamp, ramp: int) -> None:
+        """Gains that the audio process keeps for a later frame would undo this then: the same once
+        more for that frame."""
+        change, later = self.change, self.quiet[1]
+        if change is not None and change.armed:
+            later = max(later, change.one)
+        if later > now:
+            for source, bus, gain in self.mix.all():
+                self._gain(source, bus, later, ramp, gain)
 
     def _change_in_standby(self, song: int, scene: int, now: Timestamp) -> str:
         """Nothing sounds, so nothing is waited for; the song begins when standby ends."""

@@ -240,7 +240,8 @@ def _from_tape(patch: Patch) -> Patch:
 
 
 def _note_rings(patch: Patch) -> list[str]:
-    return ["midi_notes", *(f"answers.{n}" for n, p in patch.players.items() if not p.to)]
+    rings = ["midi_notes", *(f"answers.{n}" for n, p in patch.players.items() if not p.to)]
+    return [*rings, *(["stem_notes"] if any(r.voice for r in patch.roles.values()) else [])]
 
 
 # ---- the check

@@ -53,20 +53,24 @@ def _is_off(scene: Scene, source: str) -> bool:
 
 
 class MixMoves:
-    """What the audio process was told of gains last. It starts with the patch's own sends."""
+    """What the audio process was told of gains last, and what scenes wanted last: what a hand has
+    moved since stays where it is until a scene wants something else. Both start with the patch's
+    own sends."""
 
     def __init__(self, started: Patch) -> None:
         self.told = scene_gains(started, Scene(), started)
+        self.aim = dict(self.told)
         self.moved = False  # it was told anything at all
 
     def towards(self, target: Gains) -> Iterator[tuple[int, int, float]]:
         """(source, bus, gain) of every pair that has to move; taken as told."""
-        for pair in sorted(self.told.keys() | target.keys()):
+        for pair in sorted(self.aim.keys() | target.keys()):
             gain = target.get(pair, 0.0)
-            if self.told.get(pair, 0.0) != gain:
+            if self.aim.get(pair, 0.0) != gain:
                 self.told[pair] = gain
                 self.moved = True
                 yield (*pair, gain)
+        self.aim = dict(target)
 
     def all(self) -> Iterator[tuple[int, int, float]]:
         """Every pair again, for an audio process that may have lost what it was told."""
@@ -74,10 +78,17 @@ class MixMoves:
             yield from ((*pair, gain) for pair, gain in sorted(self.told.items()))
 
     def to_dict(self) -> dict[str, object]:
-        return {"moved": self.moved, "told": [[*pair, g] for pair, g in sorted(self.told.items())]}
+        return {
+            "moved": self.moved,
+            "told": [[*pair, g] for pair, g in sorted(self.told.items())],
+            "aim": [[*pair, g] for pair, g in sorted(self.aim.items())],
+        }
 
     def restore(self, saved: dict[str, object]) -> None:
-        rows = saved["told"]
-        assert isinstance(rows, list)
         self.moved = bool(saved["moved"])
-        self.told = {(int(s), int(b)): float(g) for s, b, g in rows}
+        self.told, self.aim = _gains_of(saved["told"]), _gains_of(saved["aim"])
+
+
+def _gains_of(rows: object) -> Gains:
+    assert isinstance(rows, list)
+    return {(int(s), int(b)): float(g) for s, b, g in rows}

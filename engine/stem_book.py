@@ -1,7 +1,7 @@
 """The conductor's book of stems: what was asked for, what is ready, what plays, what comes next.
 
 Pure: frames and a Timeline in, requests for the pool and commands for the audio process out. One
-writer, the conductor; everything in it goes to the journal and comes back (to_dict, from_dict).
+writer, the conductor; everything in it goes to the journal and comes back (to_dict, restore).
 
 A stem is sent to the audio process once its boundary is less than SEND_BEATS away; until then its
 place follows the timeline. From then on its frame is fixed; what plays follows the timeline in the

@@ -25,11 +25,13 @@ class StemCues(StemQueue):
         if any(not e.stop_frame for e in self.of(role, _S.QUEUED)):
             return True
         ready = self.ready(role)
+        if ready and not ready[0].variation and not ready[0].stretch_of:
+            self._settle(ready[0])
         if not ready or not self.enqueue(ready[0].id, line, now, Boundary.PHRASE):
             return False
         entry = ready[0]
-        if entry.until is not None and entry.beat is not None:
-            entry.until += beat - entry.beat
+        if entry.until is not None:
+            entry.until = (beat if anchor is None else anchor) + entry.beats
         entry.beat, entry.anchor = beat, anchor
         return True
 

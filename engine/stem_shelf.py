@@ -128,7 +128,7 @@ class StemShelf:
         place among the variations once their time has come."""
         for entry in list(self.entries.values()):
             wanted = self.fits(entry) or (entry.role, entry.want) in self.later
-            if entry.state is _S.READY and not wanted:
+            if entry.state is _S.READY and not wanted and not entry.pinned:
                 self.drop(entry, now, "made for another song or scene")
             elif entry.state is _S.READY and not (entry.variation or entry.stretch_of):
                 self._settle(entry)
@@ -269,7 +269,7 @@ class StemShelf:
             return free[0]
         for state in (_S.DONE, _S.READY)[: 1 + replaces]:
             mine = [e for e in self.of(role, state) if captured or not e.source]
-            loose = [e for e in mine if not (e.pinned or e.fresh)]
+            loose = [e for e in mine if e.variation and not (e.pinned or e.fresh)]
             if loose:
                 return min(loose, key=lambda e: e.id).variation
         return None

@@ -343,11 +343,13 @@ class Supervisor:
         """Until the audio process has faded out, or has stopped playing before."""
         end = time.monotonic() + FADE_OUT_S
         moved, last = time.monotonic(), -1
-        while (now := time.monotonic()) < end and now - moved < FADE_STILL_S:
-            state = self.shared.sections["state"].read()
-            if state is None:
+        clock = self.shared.played()
+        still = FADE_STILL_S if clock is None else max(FADE_STILL_S, 3 * clock.block / clock.rate)
+        while (now := time.monotonic()) < end and now - moved < still:
+            state, clock = self.shared.sections["state"].read(), self.shared.played()
+            if state is None or clock is None:
                 break
-            fade, t = state[0]["fade"], int(state[0]["t"])
+            fade, t = state[0]["fade"], clock.t
             if fade["g1"] == 0.0 and t >= fade["f1"]:
                 break
             if t != last:

@@ -186,7 +186,7 @@ def test_what_was_played_before_the_first_block_stays_silent_and_its_offs_harm_n
     early["kind"], early["key"], early["velocity"] = NoteKind.ON, (60, 64, 67, 0), 90
     early["kind"][3], early["value"][3] = NoteKind.PROGRAM, 19
     ring.push(early)
-    intake.skip()
+    intake.skip(0)
     later = np.zeros(2, NOTE)
     later["kind"], later["key"], later["velocity"] = (NoteKind.OFF, NoteKind.ON), (60, 72), 90
     ring.push(later)

@@ -19,4 +19,6 @@ def test_a_log_that_cannot_be_opened_is_said_and_the_state_is_kept(
     journal.write({"event": "stem", "frame": 1})
     journal.save({"tempo": 120})
     journal.close()
-    assert Journal(tmp_path, None).load() == {"tempo": 120}
+    successor = Journal(tmp_path, None)
+    assert successor.load() == {"tempo": 120}
+    successor.close()

@@ -11,7 +11,7 @@ from engine_stage import Stage
 from engine.ask import Ask, AskError, ask_of
 from engine.conductor import Conductor
 from engine.layout import CommandKind
-from engine.mixer import GROUPS
+from engine.mixer import BUS_ORDER, GROUPS
 from engine.patch import (
     Click,
     Ducking,
@@ -24,7 +24,10 @@ from engine.patch import (
     Role,
     Strip,
     Voice,
+    source_names,
 )
+from engine.scene_mix import MixMoves, scene_gains
+from engine.song import Scene
 
 RATE = 48000
 PATCH = Patch(
@@ -292,3 +295,23 @@ def test_ducking_does_not_depend_on_the_block_size(block: int) -> None:
 
 def test_every_group_has_a_place_in_the_state() -> None:
     assert len(GROUPS) <= len(Stage(PATCH).engine.state[0]["groups"])
+
+
+def test_what_a_hand_moved_stays_until_a_scene_wants_something_else() -> None:
+    patch = Patch(
+        inputs={"mic": Input(channel=1, to={"main": 0.0, "monitor1": -6.0})},
+        outputs={"main": Output((1, 2)), "monitor1": Output((3,))},
+    )
+    moves = MixMoves(patch)
+    plain = scene_gains(patch, Scene(), patch)
+    click = source_names(patch).index("click"), BUS_ORDER.index("click")
+    mic = 0, BUS_ORDER.index("monitor1")
+    moves.told[click], moves.told[mic] = 0.5, 0.9  # a hand
+    assert not list(moves.towards(plain))
+    saved = moves.to_dict()
+    moves = MixMoves(patch)
+    moves.restore(saved)
+    assert not list(moves.towards(scene_gains(patch, Scene(), patch, silent=True)))
+    louder = Scene(mix={"input.mic": {"monitor1": 0.0}})
+    assert list(moves.towards(scene_gains(patch, louder, patch))) == [(*mic, 1.0)]
+    assert moves.told[click] == 0.5

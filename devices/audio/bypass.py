@@ -17,14 +17,16 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jack
 
 from devices.audio.dry import DryPath
-from engine.mixer import BUS_ORDER, linear
-from engine.patch import Input, Patch, source_names
+from engine.mixer import dry_level
+from engine.patch import Input, Patch
 from engine.shm import Shared
+from engine.shm_records import DRY_COVERING
 
 UNITY_DB = (
     1.0  # sends within this of 0 dB are carried by JACK; others would be too loud or too soft
@@ -84,21 +86,21 @@ class JackBypass:
             client = jack.Client("segue-dry", no_start_server=True)
         except jack.JackOpenError:
             if self.shared is not None:
-                self.shared.dry_words[0] = 0  # nobody plays
+                self.shared.dry_words[DRY_COVERING] = 0  # nobody plays
             return
         client.set_shutdown_callback(self._gone)
         self._client = client
         if self.shared is None:
             return
-        with contextlib.suppress(jack.JackError):
-            for pair in self.pairs("segue"):  # left by an earlier run (--keep-dry)
-                client.disconnect(*pair)
         try:
             self._dry = DryPath(client, self._patch, self.shared.dry_words)
             client.activate()
             self._connect_dry(self._dry)
             self._dry.set_levels(self._levels())
             self._dry.set_enabled(True)
+            for pair in self.pairs("segue"):  # left by an earlier run (--keep-dry)
+                with contextlib.suppress(jack.JackError):
+                    client.disconnect(*pair)
         except jack.JackError as error:
             log.warning("no dry path beside the audio process: %s", error)
             self._dry = None
@@ -117,7 +119,9 @@ class JackBypass:
 
     def close(self) -> None:
         """Leave the server; what is connected straight through stays so."""
-        if self._client is not None and not self._dead:
+        if self._client is not None:
+            if self._dead:
+                self._client._ptr = jack._ffi.NULL  # as in tend()
             self._client.close()
         self._client, self._dry = None, None
 
@@ -255,19 +259,8 @@ class JackBypass:
 
     def _levels(self) -> Callable[[str, str], float]:
         """What the mixer's levels are now, or will be at the end of their ramps."""
-        patch, sources = self._patch, source_names(self._patch)
         state = None if self.shared is None else self.shared.sections["state"].read()
-
-        def level(name: str, bus: str) -> float:
-            source = patch.inputs[name]
-            gain, master = linear(source.to[bus]), 1.0
-            if state is not None:
-                index = sources.index(f"input.{name}")
-                gain = float(state[0]["gains"][index, BUS_ORDER.index(bus)]["g1"])
-                master = float(state[0]["master"]["g1"])
-            return gain * linear(source.trim_db) * (master if bus == "main" else 1.0)
-
-        return level
+        return partial(dry_level, self._patch, None if state is None else state[0])
 
 
 def _channel(wanted: int | str | None, ports: list[Any]) -> int | None:

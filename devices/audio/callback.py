@@ -10,6 +10,7 @@ import numpy as np
 
 from devices.audio.jack_clock import JackClock
 from engine.layout import ReportKind
+from engine.mixer import dry_level
 from engine.performance import START_FADE_FRAMES, LivePerformance
 from engine.sampler import MAX_FRAMES
 from engine.shm import Shared
@@ -24,6 +25,7 @@ from engine.shm_records import (
     AudioPhase,
 )
 
+U32_MAX = 2**32 - 1
 SNAPSHOT_BLOCKS = 4  # positions are functions of the frame, so an older snapshot is as good
 
 
@@ -42,6 +44,7 @@ class StreamClock:
         if underflow and at > self._expected + frames:
             self._expected = at
         t = self._expected
+        self._first = adc_time - t / self.rate  # the two clocks drift: measure from here
         self._expected += frames
         return t
 
@@ -61,6 +64,9 @@ class Callback:
         if before is not None:
             self._missed, self._gap = int(before[0]["missed"]), int(before[0]["gap_frames"])
             self._callbacks = int(before[0]["callbacks"])
+        self._known: tuple[int, int] | None = None  # a frame and its host time, in ns
+        if before is not None and before[0]["callbacks"]:
+            self._known = int(before[0]["t"]), int(before[0]["mono_ns"])
         self._pid = os.getpid()
         self._publish_clock = shared.sections["clock"].writer(self._clock)
         self._publish_state = shared.sections["state"].writer(engine.state)
@@ -88,13 +94,19 @@ class Callback:
             self._dry_only(_rows(indata, frames), _rows(outdata, frames))
 
     def _dry_only(self, indata: np.ndarray, outdata: np.ndarray) -> None:
-        """forward failed: the dry sound is the last thing to go."""
+        """forward failed: the dry sound is the last thing to go. Once the dry path beside us has
+        noticed, it is alone with it until we can play again."""
         outdata.fill(0)
-        channels = self.engine.channels
-        for name, channel in channels.inputs.items():
-            if self.engine.patch.inputs[name].dry == "segue":
-                for c in channels.outputs.get("main", ()):
-                    outdata[:, c] += indata[:, channel]
+        engine = self.engine
+        if self._dry[DRY_COVERING]:
+            self._silent = True
+        else:
+            for name, channel in engine.channels.inputs.items():
+                source = engine.patch.inputs[name]
+                if source.dry == "segue" and "main" in source.to:
+                    level = dry_level(engine.patch, engine.state[0], name, "main")
+                    for c in engine.channels.outputs.get("main", ()):
+                        outdata[:, c] += np.float32(level) * indata[:, channel]
         self.engine.cv.hold(outdata)
 
     def _block(self, indata: Any, outdata: Any, frames: int, info: Any, status: Any) -> None:
@@ -121,8 +133,8 @@ class Callback:
             engine.control.report(ReportKind.MISSED, t, a=late_us)
         self.shared.ledger[self._blocks % LEDGER_ROWS] = (
             t,
-            time.thread_time_ns() - cpu,
-            time.monotonic_ns() - wall,
+            min(time.thread_time_ns() - cpu, U32_MAX),
+            min(time.monotonic_ns() - wall, U32_MAX),
             max(-(1 << 30), min(late_us, 1 << 30)),
             frames,
             engine.stage_ns,
@@ -145,7 +157,7 @@ class Callback:
             if not self._resumed:
                 self._next = first
                 for intake in self.engine.intakes:
-                    intake.skip()
+                    intake.skip(first)
             self.engine.fade_to(first, 0.0, 0)
         t = device + self._offset
         gap = t - self._next
@@ -154,7 +166,9 @@ class Callback:
             self.engine.control.report(ReportKind.GAP, self._next, a=gap)
         self._next = t + frames
         if self._silent:
-            if self._dry[DRY_MAY] == self._pid:
+            if self.errors:
+                self.engine.fade_to(t, 0.0, 0)  # no hand-over while we fail
+            elif self._dry[DRY_MAY] == self._pid:
                 self._silent = False
                 self._take_over(t, device, frames, True)
         elif self._dry[DRY_COVERING] and t >= self._handing and not self.stopping:
@@ -180,13 +194,14 @@ class Callback:
             self.engine.fade_in(t + ahead, self._handing)
 
     def _first_offset(self, device: int, wall: int) -> int:
-        """0, or the predecessor's while the server's counter goes on; else time goes on by ours."""
-        state = self.engine.state[0]
-        if not self._resumed:
+        """0, or the predecessor's while the server's counter goes on; else time goes on by ours,
+        for everybody else has gone on counting by it."""
+        if self._known is None:
             return 0
-        elapsed = round((wall - int(state["mono_ns"])) * self.engine.rate / 1e9)
-        expected = int(state["t"]) + elapsed
-        offset = int(state["frame_offset"])
+        t, mono_ns = self._known
+        expected = t + round((wall - mono_ns) * self.engine.rate / 1e9)
+        offset = int(self.engine.state[0]["frame_offset"])  # 0 where the snapshot is too old
+        offset += round((expected - device - offset) / 2**32) * 2**32  # the counter has 32 bits
         if abs(device + offset - expected) < self.engine.rate:
             return offset
         return expected - device
@@ -209,7 +224,7 @@ class Callback:
         )
         self._publish_clock()
         control = self.engine.control
-        if self._blocks % SNAPSHOT_BLOCKS == 0 or control.steered:
+        if self._blocks % SNAPSHOT_BLOCKS == 0 or control.steered or self.stopping:
             control.steered = False
             self._publish_state()
         if self._blocks % 8 == 0:

@@ -63,7 +63,7 @@ int dry_cycle(uint32_t n, void *arg) {
   p->quiet = done == p->done ? p->quiet + (p->quiet < 1 << 20) : 0;
   p->done = done;
   int sounding = fade(p, frame, n);
-  atomic_store_explicit((_Atomic int64_t *)&p->words[COVERING], sounding, memory_order_release);
+  atomic_store_explicit((_Atomic int64_t *)&p->words[COVERING], p->covering, memory_order_release);
   if (!sounding) return 0;
   for (int s = 0; s < p->send_count; s++) {
     dry_send *send = &p->sends[s];

@@ -18,6 +18,7 @@ from engine.mixer import linear
 from engine.patch import Patch
 from engine.shm_records import DRY_DONE, DRY_HAND
 
+CYCLES_MIN = 2  # one late cycle is no death
 PATIENCE_S = 0.008  # without a block of the audio process, in whole cycles, until we play
 PORTS_MAX, SENDS_MAX = 64, 256
 ffi: Any = _dry.ffi
@@ -60,7 +61,8 @@ class DryPath:
             path.sends[s].gain = linear(patch.inputs[name].to[bus])
         path.input_count, path.output_count = len(self.inputs), len(self.outputs)
         path.send_count = len(self.sends)
-        path.patience = max(1, round(PATIENCE_S * client.samplerate / client.blocksize))
+        cycles = round(PATIENCE_S * client.samplerate / client.blocksize)
+        path.patience = max(CYCLES_MIN, cycles)
         path.words = ffi.cast("int64_t *", words.ctypes.data)
         path.done, path.handed = int(words[DRY_DONE]), int(words[DRY_HAND])
         path.quiet = path.patience  # nobody plays yet
