@@ -142,8 +142,7 @@ def judge_run(
     whoever counts starts again with run."""
     bar = line.next_boundary(start + resumed, Boundary.BAR) - start + delay
     first = resumed + delay
-    end = len(volts) - RATE // 2  # where it is told to leave is another matter
-    assert (rises(volts[first:end, RUN]) + first).tolist() == [bar]
+    assert (rises(volts[first:, RUN]) + first).tolist() == [bar]
     pulses = set((rises(volts[first:, CLOCK]) + first).tolist())
     k = math.ceil(line.beat_at(resumed + 1 + start) * 24)
     while (tick := line.frame_at(k / 24) - start + delay) < len(volts) - RATE // 2:
