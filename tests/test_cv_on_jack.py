@@ -76,10 +76,9 @@ def test_gates_after_a_death_are_down_until_somebody_plays(tmp_path: Path) -> No
             soon(lambda: len(stage.events("note_on")) > back + 12, "notes afterwards")
         finally:
             end(player)
-        time.sleep(0.3)
-        events = stage.events()
         line = stage.shared.timeline()
     witness.stop()
+    events = stage.events()  # of the whole life, the leaving too: every gap that was captured
     recording = witness.recording()
     gone = lost(recording, events)
     volts = 10.0 * mended(np.array(recording.audio, np.float64), gone)
