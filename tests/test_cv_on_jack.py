@@ -4,7 +4,6 @@ up after the audio process has died."""
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 from typing import Any
 
