@@ -26,7 +26,7 @@ class Ring:
     """`dtype` records. One process (thread) pushes, one pops; `epoch` tells producers apart."""
 
     def __init__(self, memory: mmap.mmap, dtype: np.dtype, name: str = "ring") -> None:
-        self._memory = memory
+        self.memory = memory
         self.dtype = dtype
         self.name = name
         self._buffer = ffi.from_buffer(memory)
@@ -121,7 +121,7 @@ class Ring:
         which stay until skip() says they are dealt with, and the index of the first (records
         pushed before it, since the ring was made)."""
         read = int(self.pointer.read)
-        slots = np.frombuffer(self._memory, self.dtype, self.capacity, HEADER_BYTES)
+        slots = np.frombuffer(self.memory, self.dtype, self.capacity, HEADER_BYTES)
         return read, slots[np.arange(read, read + min(limit, len(self))) % self.capacity]
 
     def skip(self, count: int) -> None:
@@ -133,7 +133,7 @@ class Ring:
         first, and the index of the first of them."""
         read, write = int(self.pointer.read), int(self.pointer.write)
         first = max(0, write - self.capacity + self.capacity // 8)  # the producer goes on meanwhile
-        slots = np.frombuffer(self._memory, self.dtype, self.capacity, HEADER_BYTES)
+        slots = np.frombuffer(self.memory, self.dtype, self.capacity, HEADER_BYTES)
         return first, slots[np.arange(first, max(first, read)) % self.capacity]
 
     def clear(self) -> None:

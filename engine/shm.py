@@ -16,7 +16,7 @@ import os
 import select
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ class Section:
 
     def __init__(self, memory: mmap.mmap, dtype: np.dtype) -> None:
         self.dtype = dtype
+        self.memory = memory
         self._buffer = ffi.from_buffer(memory)
         base = ffi.cast("char *", self._buffer)
         self._sequence = ffi.cast("uint64_t *", base)
@@ -109,13 +110,24 @@ class Shared:
                 Ring.create(path, dtype, capacity)
         beats = _map(self._file("heartbeats"), 8 * 64, create)
         self.heartbeats = np.frombuffer(beats, "<i8")
-        self.dry_words = np.frombuffer(_map(self._file("dry"), 64, create), "<i8")
+        dry = _map(self._file("dry"), 64, create)
+        self.dry_words = np.frombuffer(dry, "<i8")
         arena_bytes = max(8, self.places.floats * 4)
-        self._arena_memory = _map(self._file("arena"), arena_bytes, create)
-        self.arena = np.frombuffer(self._arena_memory, np.float32)
+        arena = _map(self._file("arena"), arena_bytes, create)
+        self.arena = np.frombuffer(arena, np.float32)
         ledger = _map(self._file("ledger"), 64 + LEDGER_ROWS * LEDGER.itemsize, create)
         self.ledger_count = np.frombuffer(ledger, "<i8", 1)
         self.ledger = np.frombuffer(ledger, LEDGER, LEDGER_ROWS, 64)
+        self._fixed = (beats, dry, arena, ledger)
+
+    def memories(self) -> Iterator[mmap.mmap]:
+        """All that this process has mapped so far: every section, the arena, the ledger, and the
+        rings it has asked for."""
+        yield from self._fixed
+        for section in self.sections.values():
+            yield section.memory
+        for ring in self._rings.values():
+            yield ring.memory
 
     def _file(self, name: str) -> Path | None:
         return None if self.folder is None else self.folder / name

@@ -61,12 +61,18 @@ def _snapshot(shared: Shared) -> np.ndarray | None:
     return state if age < RESUME_MAX_S else None
 
 
+def _collections() -> int:
+    """Runs of the garbage collector since this process began."""
+    return sum(generation["collections"] for generation in gc.get_stats())
+
+
 class AudioProcess:
     """Opens the device, keeps it, and leaves with a fade. Exit codes: 0 asked to, 3 error."""
 
     def __init__(self, folder: Path) -> None:
         self.shared = Shared.open(folder)
         self._stop = False
+        self._collected = 0  # by the collector before we were armed
 
     def stop(self, *_: object) -> None:
         self._stop = True
@@ -87,10 +93,12 @@ class AudioProcess:
             shared.patch, shared, found.channels, rate, find_soundfont(shared.patch), resumed
         )
         _warm_up(shared, found.channels, rate)
-        touched = float(shared.arena[::1024].sum())  # every page of the stems is mapped now
+        for memory in shared.memories():
+            realtime.fault_in(memory)
         locked = realtime.lock_memory()
         callback = Callback(shared, engine, jack)
         realtime.quiet_python()
+        self._collected = _collections()
         stream = sd.RawStream(
             device=(found.index, found.index),
             channels=(max(1, found.channels.channels_in), max(1, found.channels.channels_out)),
@@ -108,7 +116,6 @@ class AudioProcess:
             realtime=raised,
             memory_locked=locked,
             resumed=resumed is not None,
-            arena_level=touched,
         )
         code = self._watch(callback)
         if code == 0:  # else PortAudio may hang
@@ -161,11 +168,11 @@ class AudioProcess:
         self.shared.sections["clock"].write(clock)
 
     def _tell_python(self) -> None:
-        """What the interpreter holds: flat, and never collected, while we play."""
+        """What the interpreter holds: flat, and never collected (0), while we play."""
         path = self.shared.file("python.json")
         facts = {
             "pid": os.getpid(),
-            "collections": sum(generation["collections"] for generation in gc.get_stats()),
+            "collections": _collections() - self._collected,
             "allocated_blocks": sys.getallocatedblocks(),
         }
         temporary = path.with_suffix(".new")

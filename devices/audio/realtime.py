@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ SWITCH_INTERVAL_S = 1e-4
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
 HELPER_PRIORITY = 1  # below the callback's, which the sound server sets
 PR_SET_PDEATHSIG = 1
+MADV_POPULATE_WRITE = 23  # Linux 5.14; the mmap module does not name it
 
 
 def quiet_python() -> None:
@@ -29,6 +31,16 @@ def lock_memory() -> bool:
     """Keep what is touched in memory. False: refused (RLIMIT_MEMLOCK)."""
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(libc.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
+
+
+def fault_in(memory: mmap.mmap) -> None:
+    """Map every page for writing now, its contents untouched, so that no block has to wait for one.
+    Older kernels cannot: there the pages are read, and the first write to each still faults."""
+    try:
+        memory.madvise(MADV_POPULATE_WRITE)
+    except OSError:
+        for page in range(0, len(memory), mmap.PAGESIZE):
+            memory[page]
 
 
 def raise_helpers() -> bool:
