@@ -131,6 +131,7 @@ class ReportKind(IntEnum):
     STEM_REFUSED = 14  # slot, id: a=frames it came too late, or -1: it does not fit the arena
     CV_GATE = 15  # frame, slot=index in Patch.cv_in, a=1 up, 0 down
     HANDOVER = 16  # frame, a=frames: the dry path beside us fades out, and we in if b=1
+    XRUN = 17  # frame=about: the sound server says that somebody, perhaps we, held it up
 
 
 REPORT = np.dtype(

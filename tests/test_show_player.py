@@ -118,7 +118,7 @@ def judge_dry(heard: Recording, free: np.ndarray, begun: int, ended: int) -> Non
     out = heard.between(begun, ended)[:, 1:][:, MAIN]
     assert 0.01 < np.abs(played).max() <= 0.5
     assert ok.sum() > 3 * RATE
-    assert not wrong(out, (out == played[:, None]).all(1), ok, begun)
+    assert not wrong((out == played[:, None]).all(1), ok, begun)
 
 
 def judge_stem(heard: Recording, free: np.ndarray, at: int, loop: np.ndarray, ended: int) -> None:
@@ -131,4 +131,4 @@ def judge_stem(heard: Recording, free: np.ndarray, at: int, loop: np.ndarray, en
     expected = looped(loop, at, at, ended)
     assert ok.sum() > 2 * RATE
     sounded = cue[i : ended - heard.start]
-    assert not wrong(sounded, (sounded == expected).all(1), ok, at)
+    assert not wrong((sounded == expected).all(1), ok, at)

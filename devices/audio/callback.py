@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from resource import RUSAGE_THREAD, getrusage
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,8 @@ class Callback:
         self._silent = True  # until we may take over
         self._handing = 0  # the dry path is fading out until this frame
         self._blocks = 0
+        self._late = False  # the block before is known to have come too late
+        self._slept = -1  # how often this thread had slept when the block before was done
 
     @property
     def called(self) -> bool:
@@ -123,14 +126,15 @@ class Callback:
                 engine.hear(ins[a : a + n], n, outs[a : a + n])
                 engine.forward(t + a)
         self._publish(t, frames, wall)
-        late_us = (time.monotonic_ns() - wall) // 1000 - int(frames * 1e6 / engine.rate)
+        late_us = (time.monotonic_ns() - wall) // 1000 - self._period_us(frames)
         if self.jack is not None:
             self._dry[DRY_DONE] = self._next - (self._offset or 0)
             over = self.jack.frame() + (self._offset or 0) != t
             late_us = max(1, late_us) if over else min(0, late_us)
-        if late_us > 0:
-            self._missed += 1
-            engine.control.report(ReportKind.MISSED, t, a=late_us)
+            self._slept = getrusage(RUSAGE_THREAD).ru_nvcsw
+        self._late = late_us > 0
+        if self._late:
+            self._miss(t, late_us)
         self.shared.ledger[self._blocks % LEDGER_ROWS] = (
             t,
             min(time.thread_time_ns() - cpu, U32_MAX),
@@ -149,6 +153,8 @@ class Callback:
         else:
             device = self.other.cycle(frames, info.inputBufferAdcTime, bool(status))
         state = self.engine.state
+        if self._offset is not None and self.jack is not None and status:
+            self.engine.control.report(ReportKind.XRUN, device + self._offset)
         if self._offset is None:
             self._offset = self._first_offset(device, wall)
             state["frame_offset"] = self._offset
@@ -164,6 +170,11 @@ class Callback:
         if gap > 0:
             self._gap += gap
             self.engine.control.report(ReportKind.GAP, self._next, a=gap)
+        elif self._held_up():
+            self._late = True
+            late_us = max(1, (wall - int(state["mono_ns"][0])) // 1000 - self._period_us(frames))
+            self.shared.ledger["late_us"][(self._blocks - 1) % LEDGER_ROWS] = late_us
+            self._miss(t - frames, late_us)
         self._next = t + frames
         if self._silent:
             if self.errors:
@@ -176,6 +187,23 @@ class Callback:
         if self.stopping and state[0]["fade"]["g1"] > 0:
             self.engine.leave(t)
         return t
+
+    def _held_up(self) -> bool:
+        """Whether the block before was handed over when the server had gone on without it, though
+        we were done in time: PortAudio copies it after us. Between two cycles this thread sleeps,
+        unless the next one had begun before it could."""
+        return (
+            self.jack is not None
+            and not self._late
+            and getrusage(RUSAGE_THREAD).ru_nvcsw == self._slept
+        )
+
+    def _miss(self, t: int, late_us: int) -> None:
+        self._missed += 1
+        self.engine.control.report(ReportKind.MISSED, t, a=late_us)
+
+    def _period_us(self, frames: int) -> int:
+        return int(frames * 1e6 / self.engine.rate)
 
     def _take_over(self, t: int, device: int, frames: int, silent: bool) -> None:
         """From the dry path, that may be playing; two blocks from now, so that it learns in time.
