@@ -28,6 +28,7 @@ import numpy as np
 
 from engine.bench.jackd import JackServer, wait_until
 from engine.bench.native import LATE, Recording, Witness
+from engine.patch import source_names
 from engine.shm import Shared
 from engine.shm_folder import running
 from engine.shm_records import AudioPhase
@@ -228,6 +229,12 @@ class Stage:
 
     def act(self, name: str, **more: object) -> None:
         soon(lambda: "said" in self.ask(do="act", name=name, **more), f"the conductor, for {name}")
+
+    def level(self, source: str) -> float:
+        """Peak of a source as the mixer measures it, linear; 0 before the first block."""
+        record = self.shared.sections["levels"].read()
+        index = source_names(self.shared.patch).index(source)
+        return 0.0 if record is None else float(record[0]["sources"][index])
 
     def stems(self, *states: str) -> list[dict[str, Any]]:
         rows = self.ask(do="status").get("stems", [])

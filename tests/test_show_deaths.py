@@ -38,6 +38,8 @@ pytestmark = [pytest.mark.jack, pytest.mark.slow]
 log = logging.getLogger("segue.show")
 
 KILLS = 3
+MIST = "texture.mist"
+AUDIBLE = 0.001
 BLOCKS_MAX = 2000  # allocated blocks that the audio process may grow by while parts die and return
 
 
@@ -156,7 +158,7 @@ def kill_all_but_audio(stage: Stage) -> dict[str, Killed]:
         works=lambda f: bool(stage.events("conductor_back")) and bool(stage.stems("playing")),
     )
     kill("player.answer", "engine.player_host", "answer", works=lambda f: answered(stage, f))
-    kill("player.mist", "engine.player_host", "mist", works=lambda f: True)
+    kill("player.mist", "engine.player_host", "mist", works=lambda f: stage.level(MIST) > AUDIBLE)
     kill("listener", "engine.listener_host", works=lambda f: True)
     soon(lambda: recorded(stage), "a recording")
     size = recorded(stage)
@@ -168,6 +170,7 @@ def kill_all_but_audio(stage: Stage) -> dict[str, Killed]:
     killed["worker"] = stage.kill_pid(worker)
     soon(lambda: stage.worker() not in (None, worker), "another worker")
     soon(lambda: new_stem(stage, killed["worker"].frame), "a stem after the worker's death")
+    soon(lambda: stage.level(MIST) > AUDIBLE, "texture")  # a busy machine leaves it late, thus out
     return killed
 
 
@@ -209,7 +212,7 @@ def test_every_part_but_audio_dies_and_the_sound_goes_on(
     in_place = heard.stem_equals(loop, start + stem_delay(heard, loop, start), begun, ended)
     assert not wrong(in_place, free, begun)
     texture = heard.recording.between(killed["worker"].frame, ended)[:, TEXTURE]
-    assert np.abs(texture).max() > 0.001
+    assert np.abs(texture).max() > AUDIBLE
     assert python["pid"] == after["pid"]
     assert python["collections"] == after["collections"] == 0
     assert after["allocated_blocks"] - python["allocated_blocks"] < BLOCKS_MAX
