@@ -1,14 +1,11 @@
 """The one table of what a patch and a rig may hold: for each dataclass of engine/patch.py and
-engine/rig.py, each field's kind.
+engine/rig.py, each field's kind (engine/patch_kinds.py; the rig's part is engine/rig_fields.py).
 
 The reader (engine/patch_read.py) and the JSON schema (engine/patch_schema.py) are both derived from
-it; a test holds its names against the dataclasses. Ranges are inclusive.
+it; a test holds its names against the dataclasses.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Any
 
 from engine.ask import CAPTURE_BARS
 from engine.layout import MAX_PLAYERS, MAX_VOICES
@@ -37,148 +34,39 @@ from engine.patch import (
     Voice,
 )
 from engine.patch_cv import CV_KINDS, IN_KINDS, MAPS, SHAPES, CvIn, Route
-from engine.rig import Rig, RigAudio, RigCv, RigCvIn, RigInput, RigOutput, RigPort
+from engine.patch_kinds import (
+    BLOCK,
+    CHANNELS,
+    DEVICE,
+    DRY,
+    FULL_SCALE,
+    GAIN,
+    OFFSET,
+    POLARITY,
+    PORT,
+    RATE,
+    ROUND_TRIP,
+    TUNING,
+    Channel,
+    Choice,
+    Field,
+    Flag,
+    Free,
+    ListOf,
+    MapOf,
+    Named,
+    Number,
+    SendsTo,
+    Table,
+    Text,
+)
+from engine.rig_fields import RIG_FIELDS
 from engine.song import Ending, Scene, ScenePart, SetEntry, SetList, Song
 from engine.stem import VARIATIONS, Play
 from engine.timeline import BPM_MAX, BPM_MIN, Boundary
-from engine.tuning import A4_HIGH_HZ, A4_LOW_HZ
 
-NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
-MAX_TEXT = 256  # characters of a name, pattern or path
-
-
-@dataclass(frozen=True)
-class Number:
-    low: float
-    high: float
-    unit: str = ""
-    whole: bool = False
-
-    @property
-    def expected(self) -> str:
-        what = "a whole number" if self.whole else "a number"
-        unit = f" {self.unit}" if self.unit else ""
-        return f"{what} from {self.low:g} to {self.high:g}{unit}"
-
-
-@dataclass(frozen=True)
-class Flag:
-    expected: str = "true or false"
-
-
-@dataclass(frozen=True)
-class Text:
-    """regex: must compile as a regular expression. empty: '' is allowed."""
-
-    what: str = "text"
-    regex: bool = False
-    empty: bool = False
-
-    @property
-    def expected(self) -> str:
-        return self.what
-
-
-@dataclass(frozen=True)
-class Choice:
-    values: tuple[Any, ...]
-
-    @property
-    def expected(self) -> str:
-        return "one of " + ", ".join(str(v) for v in self.values)
-
-
-@dataclass(frozen=True)
-class Channel:
-    """A device channel from 1, or a regular expression over port names."""
-
-    expected: str = "a channel from 1 to 64 or a pattern of port names"
-
-
-@dataclass(frozen=True)
-class ListOf:
-    item: Kind
-    least: int
-    most: int
-
-    @property
-    def expected(self) -> str:
-        return f"a list of {self.least} to {self.most}, each {self.item.expected}"
-
-
-@dataclass(frozen=True)
-class SendsTo:
-    """Bus or effect name -> dB."""
-
-    gain: Number
-    expected: str = "a mapping of buses and effects to dB, such as {main: 0, reverb: -12}"
-
-
-@dataclass(frozen=True)
-class Free:
-    """A model's own keys: finite numbers, text, lists and mappings of them."""
-
-    expected: str = "a mapping of the model's own keys"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A nested dataclass."""
-
-    of: type
-    expected: str = "a mapping"
-
-
-@dataclass(frozen=True)
-class Named:
-    """User-chosen names, each a table. names: the only ones allowed, if given."""
-
-    of: type
-    most: int
-    names: tuple[str, ...] = ()
-
-    @property
-    def expected(self) -> str:
-        return f"a mapping of at most {self.most} names, each a mapping"
-
-
-@dataclass(frozen=True)
-class MapOf:
-    """Names, each with one value. names: the only ones allowed, if given; else references, checked
-    by engine/patch_check.py."""
-
-    item: Flag | Number | SendsTo
-    expected: str
-    names: tuple[str, ...] = ()
-    most: int = 64
-
-
-Kind = Number | Flag | Text | Choice | Channel | ListOf | SendsTo | Free | Table | Named | MapOf
-
-
-@dataclass(frozen=True)
-class Field:
-    """required: must be given. optional: may be null (None)."""
-
-    kind: Kind
-    required: bool = False
-    optional: bool = False
-
-
-GAIN = Number(-90, 24, "dB")
 SENDS = Field(SendsTo(GAIN))
-PORT = Text("a pattern (regular expression) of MIDI port names", regex=True)
 PROGRAM = Number(0, 127, whole=True)
-TUNING = Number(A4_LOW_HZ, A4_HIGH_HZ, "Hz (A4)")
-DEVICE = Text("a pattern (regular expression) of audio device names", regex=True, empty=True)
-RATE = Number(8000, 192000, "Hz", whole=True)
-BLOCK = Number(32, 1024, "frames", whole=True)
-ROUND_TRIP = Number(0, 500, "ms")
-DRY = Choice(("hardware", "jack", "segue"))
-CHANNELS = ListOf(Channel(), 1, 64)
-FULL_SCALE = Number(0.1, 20, "V")
-OFFSET = Number(-10, 10, "V")
-POLARITY = Choice((1, -1))
 BPM = Number(BPM_MIN, BPM_MAX, "beats a minute")
 BEATS_PER_BAR = Number(1, 32, "beats", whole=True)
 BARS_PER_PHRASE = Number(1, 64, "bars", whole=True)
@@ -421,50 +309,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "port": Field(PORT),
         "driver": Field(Choice(("mk3", "launchpad-py"))),
     },
-    Rig: {
-        "name": Field(Text("a name of the place")),
-        "tuning_hz": Field(TUNING, optional=True),
-        "audio": Field(Table(RigAudio)),
-        "inputs": Field(Named(RigInput, 64)),
-        "outputs": Field(Named(RigOutput, len(BUSES), BUSES)),
-        "midi": Field(Named(RigPort, 64)),
-        "surfaces": Field(Named(RigPort, 16)),
-        "cv": Field(Named(RigCv, 64)),
-        "cv_in": Field(Named(RigCvIn, 64)),
-    },
-    RigAudio: {
-        "device": Field(DEVICE, optional=True),
-        "rate": Field(RATE, optional=True),
-        "block": Field(BLOCK, optional=True),
-        "round_trip_ms": Field(ROUND_TRIP, optional=True),
-    },
-    RigInput: {
-        "channel": Field(Channel(), optional=True),
-        "trim_db": Field(GAIN, optional=True),
-        "dry": Field(DRY, optional=True),
-        "noise_db": Field(Number(-200, 24, "dBFS"), optional=True),
-        "ring_out_db": Field(SendsTo(Number(-90, 150, "dB"))),
-    },
-    RigOutput: {
-        "channels": Field(CHANNELS),
-        "limit": Field(Flag(), optional=True),
-    },
-    RigPort: {
-        "port": Field(PORT, optional=True),
-    },
-    RigCv: {
-        "channel": Field(Channel(), optional=True),
-        "volts_full_scale": Field(FULL_SCALE, optional=True),
-        "offset_volts": Field(OFFSET, optional=True),
-        "polarity": Field(POLARITY, optional=True),
-        "calibration": Field(Text("the path of a calibration file"), optional=True),
-    },
-    RigCvIn: {
-        "channel": Field(Channel(), optional=True),
-        "volts_full_scale": Field(FULL_SCALE, optional=True),
-        "offset_volts": Field(OFFSET, optional=True),
-        "polarity": Field(POLARITY, optional=True),
-    },
+    **RIG_FIELDS,
 }
 
 SEND_NAMES = (*BUSES, *EFFECTS)

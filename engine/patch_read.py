@@ -13,11 +13,10 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from engine.patch_fields import (
-    FIELDS,
+from engine.patch_fields import FIELDS, SEND_NAMES
+from engine.patch_kinds import (
     MAX_TEXT,
     NAME,
-    SEND_NAMES,
     Channel,
     Choice,
     Field,
@@ -202,18 +201,8 @@ class Reader:
         return tuple(made)
 
     def sends(self, node: Node, key: str, kind: SendsTo) -> dict[str, float]:
-        made: dict[str, float] = {}
-        for name, (line, value) in self.entries(node, key, kind.expected).items():
-            path = join(key, name[:SHOWN])
-            self.lines[path] = line
-            if name not in SEND_NAMES:
-                self.note(line, path, "an unknown bus or effect", suggest(name, SEND_NAMES))
-                continue
-            try:
-                made[name] = self.value(value, path, kind.gain)
-            except _Bad:
-                continue
-        return made
+        given = self.entries(node, key, kind.expected)
+        return self.each(given, key, kind.gain, SEND_NAMES, "an unknown bus or effect")
 
     def named(self, node: Node, key: str, kind: Named) -> dict[str, Any]:
         entries = self.entries(node, key, kind.expected)
@@ -233,18 +222,30 @@ class Reader:
         return made
 
     def map_of(self, node: Node, key: str, kind: MapOf) -> dict[str, Any]:
-        entries = self.entries(node, key, kind.expected)
-        if len(entries) > kind.most:
-            self.refuse(node, key, f"at most {kind.most}", f"{len(entries)} names")
+        given = self.entries(node, key, kind.expected)
+        if len(given) > kind.most:
+            self.refuse(node, key, f"at most {kind.most}", f"{len(given)} names")
+        return self.each(given, key, kind.item, kind.names, "an unknown name")
+
+    def each(
+        self,
+        given: dict[str, tuple[int, Node]],
+        key: str,
+        kind: Kind,
+        known: tuple[str, ...],
+        unknown: str,
+    ) -> dict[str, Any]:
+        """The good ones of a mapping's entries, each of one kind. known: the names allowed, empty
+        for any; unknown: what another name is called."""
         made: dict[str, Any] = {}
-        for name, (line, value) in entries.items():
+        for name, (line, value) in given.items():
             path = join(key, name[:SHOWN])
             self.lines[path] = line
-            if kind.names and name not in kind.names:
-                self.note(line, path, "an unknown name", suggest(name, kind.names))
+            if known and name not in known:
+                self.note(line, path, unknown, suggest(name, known))
                 continue
             try:
-                made[name] = self.value(value, path, kind.item)
+                made[name] = self.value(value, path, kind)
             except _Bad:
                 continue
         return made

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.patch import Patch
-from engine.patch_fields import (
-    FIELDS,
+from engine.patch_fields import FIELDS, SEND_NAMES
+from engine.patch_kinds import (
     MAX_TEXT,
     NAME,
-    SEND_NAMES,
     Channel,
     Choice,
     Field,

@@ -1,6 +1,6 @@
 """A rig: what stands at this venue, under the names by which a patch calls it. Immutable, checked.
 
-engine/rig_load.py reads one from YAML by the table in engine/patch_fields.py, engine/rig_place.py
+engine/rig_load.py reads one from YAML by the table in engine/rig_fields.py, engine/rig_place.py
 lays it over a patch. None is "the rig does not say": the patch's own value stands. Names that the
 patch does not have are no fault: a rig serves every patch that is played here.
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from engine.patch import Patch
 from engine.patch_check import check
-from engine.patch_fields import FIELDS, MAX_TEXT, Named
+from engine.patch_fields import FIELDS
+from engine.patch_kinds import MAX_TEXT, Named
 from engine.patch_load import PatchError, known_models, load_patch, read_file
 from engine.patch_read import Reader, suggest
 from engine.patch_yaml import Mapping as Tree

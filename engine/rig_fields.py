@@ -1,0 +1,75 @@
+"""The table of what a rig may hold, as engine/patch_fields.py has it for a patch."""
+
+from __future__ import annotations
+
+from engine.patch import BUSES
+from engine.patch_kinds import (
+    BLOCK,
+    CHANNELS,
+    DEVICE,
+    DRY,
+    FULL_SCALE,
+    GAIN,
+    OFFSET,
+    POLARITY,
+    PORT,
+    RATE,
+    ROUND_TRIP,
+    TUNING,
+    Channel,
+    Field,
+    Flag,
+    Named,
+    Number,
+    SendsTo,
+    Table,
+    Text,
+)
+from engine.rig import Rig, RigAudio, RigCv, RigCvIn, RigInput, RigOutput, RigPort
+
+RIG_FIELDS: dict[type, dict[str, Field]] = {
+    Rig: {
+        "name": Field(Text("a name of the place")),
+        "tuning_hz": Field(TUNING, optional=True),
+        "audio": Field(Table(RigAudio)),
+        "inputs": Field(Named(RigInput, 64)),
+        "outputs": Field(Named(RigOutput, len(BUSES), BUSES)),
+        "midi": Field(Named(RigPort, 64)),
+        "surfaces": Field(Named(RigPort, 16)),
+        "cv": Field(Named(RigCv, 64)),
+        "cv_in": Field(Named(RigCvIn, 64)),
+    },
+    RigAudio: {
+        "device": Field(DEVICE, optional=True),
+        "rate": Field(RATE, optional=True),
+        "block": Field(BLOCK, optional=True),
+        "round_trip_ms": Field(ROUND_TRIP, optional=True),
+    },
+    RigInput: {
+        "channel": Field(Channel(), optional=True),
+        "trim_db": Field(GAIN, optional=True),
+        "dry": Field(DRY, optional=True),
+        "noise_db": Field(Number(-200, 24, "dBFS"), optional=True),
+        "ring_out_db": Field(SendsTo(Number(-90, 150, "dB"))),
+    },
+    RigOutput: {
+        "channels": Field(CHANNELS),
+        "limit": Field(Flag(), optional=True),
+    },
+    RigPort: {
+        "port": Field(PORT, optional=True),
+    },
+    RigCv: {
+        "channel": Field(Channel(), optional=True),
+        "volts_full_scale": Field(FULL_SCALE, optional=True),
+        "offset_volts": Field(OFFSET, optional=True),
+        "polarity": Field(POLARITY, optional=True),
+        "calibration": Field(Text("the path of a calibration file"), optional=True),
+    },
+    RigCvIn: {
+        "channel": Field(Channel(), optional=True),
+        "volts_full_scale": Field(FULL_SCALE, optional=True),
+        "offset_volts": Field(OFFSET, optional=True),
+        "polarity": Field(POLARITY, optional=True),
+    },
+}
