@@ -1,54 +1,33 @@
-"""The command line, `segue`: one function a command; what it says goes to standard output, logs to
-standard error. `--json` prints one JSON object and nothing else. Exit 0 done, 1 failed, 2 wrong
-usage or patch.
+"""The command line, `segue`: one function a command, the larger ones in engine/cli_*.py; what it
+says goes to standard output, logs to standard error. `--json` prints one JSON object and nothing
+else. Exit 0 done, 1 failed, 2 wrong usage or patch.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import logging
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.cli_common import (
+    DEFAULT_PATCH,
+    DONE,
+    FAILED,
+    WRONG,
+    open_patch,
+    say_json,
+    session_folder,
+    show_progress,
+)
 from engine.cli_cv import add_cv_arguments, calibrate_command
+from engine.cli_demo import add_demo_arguments, demo
 from engine.cli_rig import add_commands, add_rig_options, chosen_rig, say_rig
 
-DONE, FAILED, WRONG = 0, 1, 2
-DEFAULT_PATCH = Path(__file__).parent.parent / "patches" / "stage.yaml"
 RELOAD_S = 60.0  # a check takes at most a third of it
-DEMO_PATCH = DEFAULT_PATCH.with_name("demo.yaml")
-
-
-def _load(path: Path, rig: Path | None = None) -> Any:
-    """The patch (a set's patches as one) with the rig over it, or exit 2 with every error."""
-    from engine.patch_load import PatchError
-    from engine.set_load import load_performance
-    from engine.soundfont import SoundFontError, prove
-
-    try:
-        patch = load_performance(path, rig)
-        if patch.soundfont:
-            prove(Path(patch.soundfont))
-    except (PatchError, SoundFontError, OSError) as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(WRONG) from None
-    return patch
-
-
-def _say_json(facts: Any) -> None:
-    print(json.dumps(facts, indent=1, default=str))
-
-
-def _bar(fraction: float) -> None:
-    if sys.stderr.isatty():
-        done = int(fraction * 40)
-        print(f"\r  [{'=' * done}{' ' * (40 - done)}] {fraction:4.0%}", end="", file=sys.stderr)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,12 +35,12 @@ def run(args: argparse.Namespace) -> int:
     from engine.supervisor import Supervisor
 
     rig = chosen_rig(args)
-    patch = _load(args.patch, rig)
+    patch = open_patch(args.patch, rig)
     say_rig(patch, rig)
     session = None
     if args.session:
         try:
-            session = _session_folder(args.session)
+            session = session_folder(args.session)
             if rig is not None:
                 (session / "rig.yaml").write_bytes(rig.read_bytes())
         except OSError as error:
@@ -77,124 +56,6 @@ def run(args: argparse.Namespace) -> int:
     ).run()
 
 
-def _session_folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path.resolve()
-
-
-def demo(args: argparse.Namespace) -> int:
-    from engine.demo import DemoError, live_result, render_demo
-    from engine.ledger import as_lines
-
-    patch = _load(DEMO_PATCH)
-    try:
-        folder = _session_folder(args.session or Path("out") / "demo")
-    except OSError as error:
-        print(f"no place for the demo's files: {error}; name one with --session", file=sys.stderr)
-        return FAILED
-    if args.session and any(folder.glob("take-*")):
-        print(f"{folder} holds takes of another performance: name another folder", file=sys.stderr)
-        return WRONG
-    output = None if args.render else _output()
-    try:
-        if output is None and args.live:
-            print("no audio output found: `segue devices` shows what there is", file=sys.stderr)
-            return FAILED
-        if output is None:
-            print("Rendering the demo (no audio output is used); about a minute.", file=sys.stderr)
-            result = render_demo(patch, folder, _bar)
-        else:
-            costs = _play_demo(patch, folder, output, args.live)
-            result = live_result(patch, folder, costs)
-    except DemoError as error:
-        print(error, file=sys.stderr)
-        return FAILED
-    if args.json:
-        files = {"wav": result.wav, "png": result.png, "log": result.log}
-        _say_json({**result.figures, **files, "ledger": result.ledger})
-        return DONE
-    _bar(1.0)
-    print(f"\n  sound    {result.wav}\n  picture  {result.png}\n  log      {result.log}\n")
-    for name, value in result.figures.items():
-        print(f"  {name:<16} {value:.3f}" if isinstance(value, float) else f"  {name:<16} {value}")
-    print("\n" + "\n".join(as_lines(result.ledger)))
-    print(
-        "\nTo try next:\n"
-        "  segue demo --live              play along on the keys of your computer\n"
-        "  segue doctor                   is this machine fit for a stage?\n"
-        "  segue run patches/stage.yaml   your own instruments\n"
-    )
-    return DONE
-
-
-def _output() -> str | None:
-    """A name for the output that a live demo would use, or None."""
-    from devices.audio_devices import devices
-
-    found = devices()
-    if found.jack is not None:
-        return "JACK"
-    names = [d.name for d in found.audio if d.outputs > 0]
-    return names[0] if names else None
-
-
-def _play_demo(patch: Any, folder: Path, output: str, keys: bool) -> Any:
-    """Perform it; returns what its ledger says of each stage."""
-    from devices.audio.bypass import JackBypass
-    from devices.keyboard import ComputerKeys, playing
-    from engine.ledger import figures, recent
-    from engine.recording import forget_session
-    from engine.supervisor import Supervisor
-
-    forget_session(folder)
-    print(f"Playing the demo through {output}; about two minutes. Ctrl-C ends it.", file=sys.stderr)
-    with_keys = keys and sys.stdin.isatty()
-    if with_keys:
-        print("Keys a w s e d f ... k play, z and x change the octave.", file=sys.stderr)
-
-    @contextlib.contextmanager
-    def beside(shared: Any) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(_showing_where(shared))
-            if with_keys:
-                voice = list(patch.voices).index(next(m.voice for m in patch.midi.values()))
-                stack.enter_context(playing(ComputerKeys(voice), shared))
-            yield
-
-    supervisor = Supervisor(
-        patch, "demo", JackBypass(patch), performing=True, session=folder, beside=beside
-    )
-    supervisor.run()
-    costs = figures(recent(supervisor.shared), patch.audio.rate)
-    return costs.get("stages_us", {})
-
-
-@contextlib.contextmanager
-def _showing_where(shared: Any) -> Iterator[None]:
-    """A line a second on a terminal: bar, phrase, and what was lost."""
-    stop = threading.Event()
-
-    def show() -> None:
-        while not stop.wait(1.0):
-            line, clock = shared.timeline(), shared.clock()
-            if line is None or clock is None:
-                text = "models are loading; the music begins in a moment"
-            else:
-                bar = line.bar_at(clock.t)
-                text = f"bar {bar + 1}, phrase {bar // line.bars_per_phrase + 1}, "
-                text += f"{line.bpm:.0f} BPM, gaps {clock.gap_frames} frames"
-            if sys.stderr.isatty():
-                print(f"\r  {text:<60}", end="", file=sys.stderr)
-
-    thread = threading.Thread(target=show, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
 def render(args: argparse.Namespace) -> int:
     import numpy as np
     import soundfile
@@ -203,12 +64,12 @@ def render(args: argparse.Namespace) -> int:
     from engine.offline import Offline, OfflineError
     from engine.soundfont import find_soundfont
 
-    patch = _load(args.patch)
+    patch = open_patch(args.patch)
     try:
         inputs = read_audio(args.input, patch.audio.rate)
         offline = Offline(patch, find_soundfont(patch), inputs)
         try:
-            rendered = offline.run(len(inputs) / patch.audio.rate + args.tail, _bar)
+            rendered = offline.run(len(inputs) / patch.audio.rate + args.tail, show_progress)
         finally:
             offline.close()
         soundfile.write(args.out, rendered.main, rendered.rate, subtype="FLOAT")
@@ -217,7 +78,7 @@ def render(args: argparse.Namespace) -> int:
         return FAILED
     peak = float(np.abs(rendered.main).max(initial=0.0))
     facts = {"out": args.out, "frames": len(rendered.main), "peak": peak}
-    _say_json(facts) if args.json else print(f"\n{args.out}: {len(rendered.main)} frames")
+    say_json(facts) if args.json else print(f"\n{args.out}: {len(rendered.main)} frames")
     return DONE
 
 
@@ -231,7 +92,7 @@ def devices(args: argparse.Namespace) -> int:
     from devices.audio_devices import devices as find
 
     found = find()
-    _say_json(found.as_json()) if args.json else print(found.as_text())
+    say_json(found.as_json()) if args.json else print(found.as_text())
     return DONE
 
 
@@ -239,7 +100,7 @@ def doctor(args: argparse.Namespace) -> int:
     from engine import doctor as checks
 
     found = checks.report()
-    _say_json([c.as_json() for c in found]) if args.json else print(checks.as_text(found))
+    say_json([c.as_json() for c in found]) if args.json else print(checks.as_text(found))
     return FAILED if checks.worst(found) is checks.Status.FAIL else DONE
 
 
@@ -251,7 +112,7 @@ def status(args: argparse.Namespace) -> int:
     except StatusError as error:
         print(error, file=sys.stderr)
         return FAILED
-    _say_json(facts) if args.json else print(as_text(facts))
+    say_json(facts) if args.json else print(as_text(facts))
     return DONE
 
 
@@ -268,7 +129,7 @@ def reload(args: argparse.Namespace) -> int:
         print(f"no answer within {RELOAD_S:g} s", file=sys.stderr)
         return FAILED
     if args.json:
-        _say_json(answer)
+        say_json(answer)
     elif "error" in answer:
         print(answer["error"], file=sys.stderr)
     else:
@@ -278,54 +139,54 @@ def reload(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     from engine.bench.jackd import JackError
+    from engine.bench.latency import LatencyError
     from engine.bench.native import NativeError
 
     try:
-        if args.what == "latency":
-            from engine.bench.latency import LatencyError, bench_latency
-
-            try:
-                facts: dict[str, Any] = bench_latency(block=args.block)
-            except LatencyError as error:
-                print(error, file=sys.stderr)
-                return FAILED
-        elif args.what == "performance":
-            from engine.bench.performance import MEASURES, bench_performance
-
-            unknown = [name for name in args.only if name not in MEASURES]
-            if unknown:
-                print(f"--only {unknown[0]}: expected {', '.join(MEASURES)}", file=sys.stderr)
-                return WRONG
-            facts = bench_performance(args.only or MEASURES)
-            _say_json(facts)
-            return FAILED if "not_measured" in facts else DONE
-        else:
-            from engine.bench.forward import bench_forward
-            from engine.bench.standard_load import StandardLoad
-
-            load = StandardLoad(args.block)
-            facts = bench_forward(load, block=args.block, seconds=args.seconds)
-            facts.update(load.facts())
-    except (JackError, NativeError) as error:
+        facts = _measure(args)
+    except (JackError, NativeError, LatencyError) as error:
         print(error, file=sys.stderr)
         return FAILED
-    _say_json(facts)
-    return DONE
+    if facts is None:
+        return WRONG
+    say_json(facts)
+    return FAILED if "not_measured" in facts else DONE
+
+
+def _measure(args: argparse.Namespace) -> dict[str, Any] | None:
+    """What a benchmark found; None after saying what is wrong with the options."""
+    if args.what == "latency":
+        from engine.bench.latency import bench_latency
+
+        return bench_latency(block=args.block)
+    if args.what == "performance":
+        from engine.bench.performance import MEASURES, bench_performance
+
+        unknown = [name for name in args.only if name not in MEASURES]
+        if unknown:
+            print(f"--only {unknown[0]}: expected {', '.join(MEASURES)}", file=sys.stderr)
+            return None
+        return bench_performance(args.only or MEASURES)
+    from engine.bench.forward import bench_forward
+    from engine.bench.standard_load import StandardLoad
+
+    load = StandardLoad(args.block)
+    return {**bench_forward(load, block=args.block, seconds=args.seconds), **load.facts()}
 
 
 def schema(args: argparse.Namespace) -> int:
     from engine.patch_schema import PUBLISHED, json_schema
 
-    _say_json(json_schema(PUBLISHED[f"{args.what}.json"]))
+    say_json(json_schema(PUBLISHED[f"{args.what}.json"]))
     return DONE
 
 
 def cv(args: argparse.Namespace) -> int:
-    facts = calibrate_command(args, _load(args.patch, chosen_rig(args)), _bar)
+    facts = calibrate_command(args, open_patch(args.patch, chosen_rig(args)), show_progress)
     if isinstance(facts, int):
         return facts
     if args.json:
-        _say_json(facts)
+        say_json(facts)
     else:
         print("\n" + "\n".join(f"{name:<16} {value}" for name, value in facts.items()))
     return DONE
@@ -342,7 +203,7 @@ def gig(args: argparse.Namespace) -> int:
     except (JackError, NativeError, GigError) as error:
         print(error, file=sys.stderr)
         return FAILED
-    _say_json(facts)
+    say_json(facts)
     heard = facts["heard_seconds"]
     fine = not facts["missed_cues"] and all(heard.values()) and not any(facts[k] for k in MUSICAL)
     return DONE if fine else FAILED
@@ -370,9 +231,7 @@ def _parser() -> argparse.ArgumentParser:
         help="JACK carries the dry inputs before the start and after the end",
     )
     c = add("demo", demo, "a two-minute performance with no hardware")
-    c.add_argument("--live", action="store_true", help="play along on the computer's keys")
-    c.add_argument("--render", action="store_true", help="render, even if there is an output")
-    c.add_argument("--session", type=Path, help="folder for what it leaves (default out/demo)")
+    add_demo_arguments(c)
     c = add("render", render, "play a sound file through a patch, offline")
     c.add_argument("patch", type=Path)
     c.add_argument("--input", type=Path, required=True, help="channels as the patch numbers them")

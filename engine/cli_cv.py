@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.cli_common import FAILED, WRONG
 from engine.cli_rig import add_rig_options
-
-DONE, FAILED, WRONG = 0, 1, 2
 
 
 def channel_of(text: str) -> int | str:

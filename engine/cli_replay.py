@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from engine.cli import DONE, FAILED, WRONG
+from engine.cli_common import DONE, FAILED, WRONG, say_json
 from engine.mixer import BUS_ORDER, linear
 from engine.patch import source_names
 from engine.replay import Edit, Replay, check
@@ -68,7 +67,7 @@ def _do(args: argparse.Namespace, session: Session, edit: Edit) -> int:
         out = args.out or session.take / "replay.wav"
         facts.update(_render(session, Replay(session, args.soundfont, edit), out))
     if args.json:
-        print(json.dumps(facts, indent=1, default=str))
+        say_json(facts)
     else:
         for name, value in facts.items():
             for line in value if isinstance(value, list) else [value]:

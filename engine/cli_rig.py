@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from engine.cli_common import DEFAULT_PATCH, DONE, FAILED, WRONG, say_json
 from engine.patch_yaml import PatchError
 
-DONE, FAILED, WRONG = 0, 1, 2
 STEPS = ("noise", "trim", "loop", "ring", "tuning")  # as engine/soundcheck.py, which loads NumPy
-DEFAULT_PATCH = Path(__file__).parent.parent / "patches" / "stage.yaml"
 
 
 def add_rig_options(command: argparse.ArgumentParser) -> None:
@@ -90,7 +88,7 @@ def rig(args: argparse.Namespace) -> int:
         return FAILED
     text = to_yaml(found)
     if args.json:
-        print(json.dumps(asdict(found), indent=1))
+        say_json(asdict(found))
     else:
         print(text, end="")
     try:
@@ -154,7 +152,7 @@ def soundcheck(args: argparse.Namespace) -> int:
         return FAILED
     changes = {".".join(key): value for key, value in check.changes.items()}
     if args.json:
-        print(json.dumps({"rig": str(path), "changes": changes, **check.figures}, indent=1))
+        say_json({"rig": str(path), "changes": changes, **check.figures})
     else:
         print("\n".join(f"{key}: {value}" for key, value in changes.items()))
     try:

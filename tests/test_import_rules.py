@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 ASSEMBLING = {
     "engine/cli.py",
     "engine/cli_cv.py",
+    "engine/cli_demo.py",
     "engine/cli_rig.py",
     "engine/conductor_process.py",
     "engine/doctor.py",
