@@ -9,9 +9,9 @@ audio process itself (engine/slices.py).
 What the audio process was told and never spoke of (it died with the command) is tried again after
 LOST_S. engine/stem_recovery.py compares a journal with what really sounds.
 
-In layers, each a module: engine/stem_shelf.py (requests, arena), engine/stem_orders.py (commands to
-the audio process), engine/stem_queue.py (hands), engine/stem_cues.py (songs and scenes), and here
-time and the audio process's answers.
+In layers, each a module: engine/stem_shelf.py (what there is, arena), engine/stem_asking.py
+(requests), engine/stem_orders.py (commands to the audio process), engine/stem_queue.py (hands),
+engine/stem_cues.py (songs and scenes), and here time and the audio process's answers.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from engine.layout import AUDITION_SLOTS, COMMAND, MAX_STEMS, CommandKind
 from engine.mixer import linear
 from engine.patch import Patch
 from engine.stem import Play, StemState
+from engine.stem_asking import StemAsking
 from engine.stem_entry import StemEntry
-from engine.stem_shelf import StemShelf
 from engine.timeline import Boundary, Timeline
 
 CHANGE_FADE_FRAMES = 240
@@ -25,7 +25,7 @@ def levels_of(patch: Patch) -> dict[str, float]:
 
 
 @dataclass
-class StemOrders(StemShelf):
+class StemOrders(StemAsking):
     """voice: a slot of the audio process, of which there are MAX_STEMS. levels: by role, dB; they
     stay what they were at the start, and what is changed since is done by the mix
     (engine/scene_mix.py), which has ramps."""

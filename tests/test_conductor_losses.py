@@ -13,8 +13,8 @@ from engine.conductor_process import ConductorProcess
 from engine.layout import COMMAND, CommandKind, ReportKind
 from engine.state import STEM, fresh
 from engine.stem import StemState
+from engine.stem_asking import FAILED_WAIT_S
 from engine.stem_book import LOST_S
-from engine.stem_shelf import FAILED_WAIT_S
 
 
 def test_refused_stem_is_queued_for_the_next_boundary() -> None:

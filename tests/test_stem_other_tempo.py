@@ -6,8 +6,8 @@ import pytest
 
 from engine.patch import Clock, Patch, Role
 from engine.stem import StemState
+from engine.stem_asking import SAME_TEMPO
 from engine.stem_book import StemBook
-from engine.stem_shelf import SAME_TEMPO
 from engine.timeline import Timeline
 
 RATE = 48000.0
