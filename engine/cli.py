@@ -117,14 +117,15 @@ def status(args: argparse.Namespace) -> int:
 
 
 def reload(args: argparse.Namespace) -> int:
-    from engine.status import StatusError, ask_conductor, the_one
+    from engine.control_socket import ask_conductor
+    from engine.status import StatusError, the_one
 
     try:
         folder = the_one(args.name)
     except StatusError as error:
         print(error, file=sys.stderr)
         return FAILED
-    answer = ask_conductor(folder / "control.sock", {"do": "reload"}, RELOAD_S)
+    answer = ask_conductor(folder, {"do": "reload"}, RELOAD_S)
     if answer is None:
         print(f"no answer within {RELOAD_S:g} s", file=sys.stderr)
         return FAILED

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import sys
 import time
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from devices.midi.pedals import Pedals
 from engine.ask import AskError, ask_of
 from engine.capture_link import CaptureLink
 from engine.conductor import Conductor
+from engine.job_socket import JobLink, Message
 from engine.journal import Journal
 from engine.process import Stop, enter
 from engine.reload import Reloader, patch_now
@@ -36,7 +36,6 @@ TICK_S = 0.005
 SAVE_S = 0.1
 LINE_MAX = 65536
 NO_HURRY_S = 120.0  # for a stem that is asked for again
-log = logging.getLogger("segue.conductor")
 
 
 class ConductorProcess:
@@ -69,10 +68,10 @@ class ConductorProcess:
                 self.conductor.reconcile(state[0]["stems"], shared.now())
             self.journal.write({"event": "conductor_back", "frame": shared.now()})
         self.pads = PadSurface.of(shared)
-        self._pool: asyncio.StreamWriter | None = None
+        self._pool = JobLink("pool", self._ask_again, self._heard)
         self._saved_at = 0.0
         self._switch = np.zeros(1, SWITCH)
-        self._unsent: list[dict[str, Any]] = []
+        self._unsent: list[Message] = []
 
     async def run(self) -> None:
         folder = self.shared.folder
@@ -80,7 +79,7 @@ class ConductorProcess:
         path = folder / "control.sock"
         path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._serve, path, limit=LINE_MAX)
-        links = [asyncio.create_task(self._keep_pool(folder / "pool.sock"))]
+        links = [asyncio.create_task(self._pool.keep(folder / "pool.sock"))]
         if self.shared.places.captures:
             links.append(asyncio.create_task(self.captures.keep(folder / "capture.sock")))
         while not self.stop:
@@ -182,10 +181,7 @@ class ConductorProcess:
                 }
             )
         book.requests.clear()
-        if self._pool is not None:
-            for message in self._unsent:
-                self._pool.write(json.dumps(message).encode() + b"\n")
-            self._unsent.clear()
+        self._pool.send(self._unsent)
 
     def _seconds_until(self, deadline: int) -> float:
         """How long the pool has for a stem; a deadline of 0 is none."""
@@ -193,22 +189,11 @@ class ConductorProcess:
             return NO_HURRY_S
         return max(1.0, (deadline - self.shared.now()) / request_rate(self.shared))
 
-    async def _keep_pool(self, path: Path) -> None:
-        """Connect to the pool, again and again; it tells which jobs it knows, the rest is sent."""
-        while True:
-            try:
-                reader, writer = await asyncio.open_unix_connection(path, limit=1 << 20)
-                hello = json.loads(await reader.readline())
-                self._ask_again(set(hello["jobs"]))
-                self._pool = writer
-                while line := await reader.readline():
-                    self.conductor.book.pool_event(json.loads(line), self.shared.now())
-            except (OSError, ValueError, KeyError) as error:
-                log.debug("pool: %s", error)
-            self._pool = None
-            await asyncio.sleep(0.1)
+    def _heard(self, event: Message) -> None:
+        self.conductor.book.pool_event(event, self.shared.now())
 
     def _ask_again(self, known: set[int]) -> None:
+        """Of a pool that has just been connected: it knows these jobs, the rest is sent anew."""
         book, line = self.conductor.book, self.conductor.line
         waiting = {m["job"] for m in self._unsent}
         for entry in book.entries.values():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import demo_score
+from engine.control_socket import ask_conductor
 from engine.layout import BLOCK_FRAMES, NOTE, audio_dtype
 from engine.patch import PERFORMER, Patch
 from engine.process import Stop, enter
@@ -107,21 +107,18 @@ def first_beat(line: Timeline, now: int) -> int:
     return line.next_boundary(now + round(line.rate), Boundary.PHRASE)
 
 
-def _act_over(path: Path) -> Act:
+def _act_over(shared: Shared) -> Act:
     """Acts sent to the conductor's socket; a conductor that is away is tried for two seconds."""
 
+    assert shared.folder is not None
+    folder = shared.folder
+
     def act(name: str, role: str | None) -> None:
-        message = json.dumps({"do": "act", "name": name, "role": role}).encode() + b"\n"
+        message = {"do": "act", "name": name, "role": role}
         for _ in range(40):
-            try:
-                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-                    s.settimeout(1.0)
-                    s.connect(str(path))
-                    s.sendall(message)
-                    if s.recv(4096):
-                        return
-            except OSError:
-                time.sleep(0.05)
+            if ask_conductor(folder, message, 1.0) is not None:
+                return
+            time.sleep(0.05)
         log.warning("the conductor did not hear %s %s", name, role)
 
     return act
@@ -137,7 +134,7 @@ def _serve(shared: Shared, stop: Stop) -> int:
         log.error("no SoundFont: the performers have no instruments")
         return 4
     begun = shared.file("performer.json")
-    act = _act_over(shared.file("control.sock"))
+    act = _act_over(shared)
     wait_until = time.monotonic() + PLAYERS_WAIT_S
     while not stop and not begun.exists():
         shared.heartbeat("performer")

@@ -7,12 +7,9 @@ be ready. A conductor that comes back hears which jobs are known, and what it mi
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import select
-import socket
 import sys
 import time
 from pathlib import Path
@@ -20,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.job_socket import JobServer
 from engine.patch import NOT_MODELS
 from engine.pool import EventKind, Pool, PoolEvent
 from engine.process import Stop, enter, one_thread
@@ -49,15 +47,7 @@ class PoolHost:
         self._stretchings: dict[int, Stretching] = {}  # by stem id
         self._slots: dict[int, tuple[int, int]] = {}  # pool's job -> (stem id, arena slot)
         self._midi: set[int] = set()  # jobs of which the notes are wanted
-        self._outbox: list[dict[str, Any]] = []
-        assert shared.folder is not None
-        path = shared.folder / "pool.sock"
-        path.unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(path))
-        self._listener.listen(2)
-        self._conductor: socket.socket | None = None
-        self._inbox = b""
+        self._conductor = JobServer(shared.file("pool.sock"))
 
     def run(self, stop: Stop) -> None:
         while not stop:
@@ -66,6 +56,7 @@ class PoolHost:
         self.pool.close()
         for stretching in self._stretchings.values():
             stretching.close()
+        self._conductor.close()
 
     def _turn(self) -> None:
         now = time.monotonic_ns()
@@ -73,45 +64,20 @@ class PoolHost:
             STRETCH_WAIT_S if self._stretchings else WAIT_S,
             max(0.0, (self.pool.next_wake_ns(now) - now) / 1e9),
         )
-        readers: list[Any] = [self._listener, *self.pool.filenos()]
-        if self._conductor is not None:
-            readers.append(self._conductor)
+        readers: list[Any] = [*self._conductor.readers, *self.pool.filenos()]
         ready, _, _ = select.select(readers, self.pool.write_filenos(), [], wait)
-        if self._listener in ready:
-            self._welcome()
-        if self._conductor is not None and self._conductor in ready:
-            self._hear()
+        for asked in self._conductor.hear(ready, self._jobs):
+            self._make(asked)
         for event in self.pool.poll(time.monotonic_ns()):
             self._pass_on(event)
         for stem_id, stretching in list(self._stretchings.items()):
             if (answer := stretching.answer()) is not None:
                 del self._stretchings[stem_id]
-                self._outbox.append({"job": stem_id, **answer})
-        self._send()
+                self._conductor.say({"job": stem_id, **answer})
+        self._conductor.send()
 
-    def _welcome(self) -> None:
-        if self._conductor is not None:
-            self._conductor.close()
-        self._conductor, _ = self._listener.accept()
-        self._inbox = b""
-        self._outbox = [m for m in self._outbox if "job" in m]  # a greeting nobody heard is stale
-        known = [*self._stretchings, *(stem for stem, _ in self._slots.values())]
-        known += [message["job"] for message in self._outbox]
-        self._outbox.insert(0, {"jobs": known})
-
-    def _hear(self) -> None:
-        assert self._conductor is not None
-        try:
-            data = self._conductor.recv(1 << 16)
-        except OSError:
-            data = b""
-        if not data:
-            self._conductor.close()
-            self._conductor = None
-            return
-        *lines, self._inbox = (self._inbox + data).split(b"\n")
-        for line in lines:
-            self._make(json.loads(line))
+    def _jobs(self) -> list[int]:
+        return [*self._stretchings, *(stem for stem, _ in self._slots.values())]
 
     def _make(self, asked: dict[str, Any]) -> None:
         if asked["do"] == "stretch":
@@ -120,7 +86,7 @@ class PoolHost:
             try:
                 self._stretchings[job] = Stretching(self.shared.folder, os.getpid(), asked)
             except OSError as error:
-                self._outbox.append({"job": job, "event": "failed", "reason": str(error)})
+                self._conductor.say({"job": job, "event": "failed", "reason": str(error)})
             return
         request = asked["request"]
         context = tuple(StemNote(**n) for n in request.pop("context"))
@@ -149,7 +115,7 @@ class PoolHost:
         if event.kind in (EventKind.READY, EventKind.FAILED):
             del self._slots[event.job]
             self._midi.discard(event.job)
-        self._outbox.append(message)
+        self._conductor.say(message)
 
     def _store(self, event: PoolEvent, slot: int) -> dict[str, Any]:
         """Write the audio, left then right, or the notes, into its slot."""
@@ -169,14 +135,6 @@ class PoolHost:
         if not np.isfinite(self.shared.arena[base : base + 2 * frames]).all():
             return {"event": "failed", "reason": "audio is not finite"}
         return _facts(stem)
-
-    def _send(self) -> None:
-        if self._conductor is None or not self._outbox:
-            return
-        text = "".join(json.dumps(m) + "\n" for m in self._outbox).encode()
-        with contextlib.suppress(OSError):
-            self._conductor.sendall(text)
-            self._outbox.clear()
 
 
 def _facts(stem: Stem) -> dict[str, Any]:

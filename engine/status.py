@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine import ledger
+from engine.control_socket import ask_conductor
 from engine.patch import source_names
 from engine.shm import Shared
 from engine.shm_folder import running
@@ -33,7 +33,7 @@ def status_of(name: str | None) -> dict[str, Any]:
         "processes": _processes(shared),
         "ledger": ledger.figures(ledger.recent(shared), shared.patch.audio.rate),
         "levels": _levels(shared),
-        "conductor": ask_conductor(folder / "control.sock", {"do": "status"}, 1.0),
+        "conductor": ask_conductor(folder, {"do": "status"}, 1.0),
     }
 
 
@@ -98,23 +98,6 @@ def _levels(shared: Shared) -> dict[str, float]:
         name: round(float(20 * np.log10(max(float(peaks[i]), 1e-6))), 1)
         for i, name in enumerate(source_names(shared.patch))
     }
-
-
-def ask_conductor(path: Path, message: dict[str, Any], wait_s: float) -> dict[str, Any] | None:
-    """Its answer to a message on its control socket; None: it gave none within wait_s."""
-    with (
-        contextlib.suppress(OSError, ValueError),
-        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s,
-    ):
-        s.settimeout(wait_s)
-        s.connect(str(path))
-        s.sendall(json.dumps(message).encode() + b"\n")
-        data = b""
-        while not data.endswith(b"\n") and (part := s.recv(65536)):
-            data += part
-        answer: dict[str, Any] = json.loads(data)
-        return answer
-    return None
 
 
 def as_text(facts: dict[str, Any]) -> str:

@@ -14,20 +14,20 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from engine.bench.child import end_process
 from engine.bench.jackd import JackServer, wait_until
 from engine.bench.native import LATE, Recording, Witness
+from engine.control_socket import ask_conductor
 from engine.patch import source_names
 from engine.shm import Shared
 from engine.shm_folder import running
@@ -36,6 +36,7 @@ from engine.shm_records import AudioPhase
 BLOCK = 128
 RATE = 48_000
 SECONDS = 120.0  # to wait for anything; a stalled machine takes its time
+ANSWER_S = 5.0
 OUTPUTS = 8
 MAIN, CUE, ANSWERS, TEXTURE = slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)
 
@@ -151,19 +152,10 @@ class Stage:
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self.process is not None
         self._shared = None
-        self.process.terminate()
-        try:
-            self.process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            end(self.process)
+        end_process(self.process, SECONDS)
 
     # ---- looking
 
@@ -214,18 +206,8 @@ class Stage:
 
     def ask(self, **message: object) -> dict[str, Any]:
         """One line to the conductor; {} while it is away."""
-        path = self.shared.file("control.sock")
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-                s.settimeout(5.0)
-                s.connect(str(path))
-                s.sendall(json.dumps(message).encode() + b"\n")
-                with s.makefile() as lines:
-                    answer = json.loads(lines.readline() or "{}")
-        except (OSError, ValueError):
-            return {}
-        assert isinstance(answer, dict)
-        return answer
+        assert self.shared.folder is not None
+        return ask_conductor(self.shared.folder, message, ANSWER_S) or {}
 
     def act(self, name: str, **more: object) -> None:
         soon(lambda: "said" in self.ask(do="act", name=name, **more), f"the conductor, for {name}")

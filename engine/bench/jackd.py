@@ -22,7 +22,8 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+
+from engine.bench.child import end_process
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
@@ -163,13 +164,7 @@ class JackServer:
     def _end(self) -> bool:
         """Reap the server; whether it ended in peace."""
         assert self.process is not None
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process, STOP_SECONDS)
         return self.process.returncode != -signal.SIGKILL
 
     def kill(self) -> None:
@@ -232,10 +227,5 @@ class JackServer:
     def __enter__(self) -> JackServer:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

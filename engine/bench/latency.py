@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from engine.bench.child import end_process
 from engine.bench.jackd import JackServer, need_tool, wait_until
 from engine.bench.native import Witness
 from engine.shm import Shared
@@ -121,12 +122,7 @@ def segue_dry(server: JackServer) -> Iterator[Ports]:
         server.wait_ports("segue:in_0", "segue:out_0")
         yield "segue:in_0", "segue:out_0"
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_process(process, STOP_SECONDS)
 
 
 def bench_latency(dry: DryPath = segue_dry, *, block: int = 128) -> dict[str, float | int]:

@@ -19,11 +19,11 @@ from __future__ import annotations
 import socket
 import subprocess
 from pathlib import Path
-from types import TracebackType
 
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from engine.bench.child import end_process
 from engine.bench.jackd import JackServer, need_tool, wait_until
 from engine.bench.scsynth_synthdef import AUDIO, CONTROL, Out, SynthDef
 
@@ -32,6 +32,7 @@ OUTPUTS = 2 + MONITORS + CVS
 STEM_SECONDS = 8
 VOICE_BUFFER, RECORD_BUFFER = STEMS, STEMS + 1
 START_SECONDS = 10.0
+STOP_SECONDS = 5.0
 GROUP = 100
 
 # Private buses, after the hardware outputs and inputs.
@@ -246,12 +247,7 @@ class Scsynth:
     def stop(self) -> None:
         """End it by its process id and reap it."""
         if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            end_process(self.process, STOP_SECONDS)
             self.process = None
             # scsynth makes it and never removes it: eight megabytes of memory.
             Path(f"/dev/shm/SuperColliderServer_{self._port}").unlink(missing_ok=True)
@@ -260,10 +256,5 @@ class Scsynth:
     def __enter__(self) -> Scsynth:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

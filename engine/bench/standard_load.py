@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.bench.child import end_process
 from engine.bench.forward import LedgerReader
 from engine.bench.jackd import JackError, JackServer, wait_until
 from engine.layout import BLOCK_FRAMES, COMMAND, NOTE, CommandKind, NoteKind, audio_dtype
@@ -46,6 +47,7 @@ TURN_S = 0.02
 STRIKE_S = 1.5
 STEM_S = 4.0
 START_S = 20.0
+STOP_S = 5.0
 EMPTIED = ("reports", "tap.listener", "tap.recorder", "admitted", "tap.first", "tap.second")
 MONITORS = ("monitor1", "monitor2", "monitor3", "monitor4")
 
@@ -211,11 +213,6 @@ class StandardLoad:
         if self._feeder is not None:
             self._feeder.join()
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(5.0)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end_process(self._process, STOP_S)
         if self._shared is not None:
             self._shared.remove()

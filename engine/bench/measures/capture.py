@@ -10,7 +10,6 @@ Takes about 25 seconds. `segue run` with a client of the server's as its audio i
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,13 +20,16 @@ from typing import Any
 
 import numpy as np
 
+from engine.bench.child import end_process
 from engine.bench.jackd import JackServer, wait_until
 from engine.bench.measures import MeasureError
 from engine.bench.native import Witness
+from engine.control_socket import ask_conductor
 from engine.shm import Shared
 from engine.shm_folder import running
 
 SECONDS = 60.0  # patience
+STOP_S = 20.0
 CAPTURES = 20
 BPM = 240.0
 EARLY_BEATS = 0.3  # presses nearer to the next bar line than this would wait for it
@@ -69,8 +71,7 @@ def measure() -> dict[str, Any]:
                 text = (folder / "said.txt").read_text(errors="replace")[-400:]
                 raise MeasureError(f"{error}; segue said: {text}") from error
             finally:
-                process.terminate()
-                process.wait()
+                end_process(process, STOP_S)
     p50, p95 = np.percentile(took, [50, 95])
     figures = {"p50": round(float(p50), 1), "p95": round(float(p95), 1)}
     return {"capture_ms": {**figures, "worst": round(max(took), 1), "captures": len(took)}}
@@ -79,14 +80,15 @@ def measure() -> dict[str, Any]:
 def _captures(name: str, log: Path) -> list[float]:
     """Milliseconds of CAPTURES captures of 1, 2, 4 and 8 bars."""
     _wait(lambda: any((f / "ledger").exists() for f in running(name)), "no shared folder")
-    shared = Shared.open(running(name)[0])
+    folder = running(name)[0]
+    shared = Shared.open(folder)
     _wait(lambda: shared.timeline() is not None, "no sound")
     _wait(lambda: shared.heartbeats[shared.names.index("capture")], "no capture process")
     time.sleep(10 * 4 * 60.0 / BPM)  # ten bars to remember
     took = []
     for i in range(CAPTURES):
         _wait(lambda: _late_enough(shared), "no bar")
-        _act(shared, source="line", bars=(1, 2, 4, 8)[i % 4])
+        _act(folder, source="line", bars=(1, 2, 4, 8)[i % 4])
         _wait(lambda n=i: len(_ready(log)) > n, "not ready")  # type: ignore[misc]
         took.append(_ready(log)[i] / shared.patch.audio.rate * 1000.0)
     return took
@@ -98,13 +100,9 @@ def _late_enough(shared: Shared) -> bool:
     return line.beat_at(shared.now()) % line.beats_per_bar < line.beats_per_bar - EARLY_BEATS
 
 
-def _act(shared: Shared, **words: object) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-        s.settimeout(SECONDS)
-        s.connect(str(shared.file("control.sock")))
-        s.sendall(json.dumps({"do": "act", "name": "capture", **words}).encode() + b"\n")
-        answer = json.loads(s.makefile().readline())
-    if not str(answer.get("said")).startswith("capturing"):
+def _act(folder: Path, **words: object) -> None:
+    answer = ask_conductor(folder, {"do": "act", "name": "capture", **words}, SECONDS)
+    if answer is None or not str(answer.get("said")).startswith("capturing"):
         raise MeasureError(f"capture was refused: {answer}")
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.bench.child import end_process
 from engine.bench.jackd import JackServer, wait_until
 from engine.bench.measures import MeasureError
 from engine.bench.native import Recording, Witness
@@ -99,17 +99,11 @@ def perform(folder: Path) -> tuple[Recording, list[dict[str, Any]]]:
             keys.stdin.flush()
             keys.wait(NOTES_S)
         finally:
-            for process, how in ((keys, signal.SIGKILL), (segue, signal.SIGTERM)):
-                if process.poll() is None:
-                    process.send_signal(how)
+            keys.kill()
             keys.wait()
             if keys.stdin is not None:
                 keys.stdin.close()
-            try:
-                segue.wait(END_S)
-            except subprocess.TimeoutExpired:
-                segue.kill()
-                segue.wait()
+            end_process(segue, END_S)
         witness.stop()
         recording = witness.recording()
         lines = (session / "log.jsonl").read_text().split("\n")[:-1]
