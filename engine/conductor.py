@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from engine import layout
 from engine.ask import Ask
 from engine.beat_history import BeatHistory
 from engine.clock import Clock
@@ -18,7 +19,7 @@ from engine.conductor_capture import queue_captured
 from engine.conductor_hands import ACTIONS
 from engine.conductor_mix import MixState, howls, let_go
 from engine.cv_routes import CvRoutes
-from engine.layout import COMMAND, CommandKind, ObservationKind, ReportKind
+from engine.layout import CommandKind, ObservationKind, ReportKind
 from engine.patch import Patch
 from engine.programme import Programme
 from engine.song import songs_of
@@ -132,15 +133,7 @@ class Conductor:
         self.line = line
         self._lines.append(line)
         self.beats.add(line, now)
-        self.command(
-            CommandKind.TIMELINE,
-            frame=line.frame,
-            x=line.beat,
-            y=line.bpm,
-            z=line.confidence,
-            a=line.beats_per_bar,
-            b=line.bars_per_phrase,
-        )
+        self.tell_line(line)
         if (
             old is None
             or abs(old.bpm - line.bpm) > 0.05
@@ -275,11 +268,18 @@ class Conductor:
     # ---- commands, journal, status
 
     def command(self, kind: CommandKind, **fields: float) -> None:
-        record = np.zeros(1, COMMAND)
-        record["kind"] = kind
-        for name, value in fields.items():
-            record[name] = value
-        self.commands.append(record)
+        self.commands.append(layout.command(kind, **fields))
+
+    def tell_line(self, line: Timeline) -> None:
+        self.command(
+            CommandKind.TIMELINE,
+            frame=line.frame,
+            x=line.beat,
+            y=line.bpm,
+            z=line.confidence,
+            a=line.beats_per_bar,
+            b=line.bars_per_phrase,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -112,6 +112,15 @@ COMMAND = np.dtype(
 )
 
 
+def command(kind: CommandKind, **fields: float) -> np.ndarray:
+    """One COMMAND record; what is not given is 0."""
+    record = np.zeros(1, COMMAND)
+    record["kind"] = kind
+    for name, value in fields.items():
+        record[name] = value
+    return record
+
+
 class ReportKind(IntEnum):
     """Audio to conductor: facts, each with its frame."""
 

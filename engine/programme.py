@@ -55,7 +55,7 @@ class Programme(ProgrammeChange):
         for source, bus, gain in self.mix.all():
             self._gain(source, bus, 0, round(STEP_FADE_S * line.rate), gain)
         if change is not None and change.armed and change.line:
-            self._tell_line(self._line_of(change, line.rate))
+            self._c.tell_line(self._line_of(change, line.rate))
         if now < self.quiet[1] and not self._c.click:
             self._c.command(CommandKind.CLICK, slot=1, frame=self.quiet[0])
             self._c.command(CommandKind.CLICK, slot=0, frame=self.quiet[1])

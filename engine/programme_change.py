@@ -148,22 +148,11 @@ class ProgrammeChange(ProgrammeState):
             new = self._line_of(change, old.rate)
         else:
             new = self._align(change, old.rate)
-        self._tell_line(new)
+        self._c.tell_line(new)
         return new
 
     def _open(self) -> bool:
         return self._c.let_in and not self._c.dry and not self.standby
-
-    def _tell_line(self, line: Timeline) -> None:
-        self._c.command(
-            CommandKind.TIMELINE,
-            frame=line.frame,
-            x=line.beat,
-            y=line.bpm,
-            z=line.confidence,
-            a=line.beats_per_bar,
-            b=line.bars_per_phrase,
-        )
 
     def _count_in(self, frame: int, one: int, bars: int) -> None:
         """The metronome for so long, on the click bus; where it was on it stays on."""

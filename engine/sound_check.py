@@ -96,36 +96,6 @@ def audible_share(buses: list[np.ndarray], rate: int, at_least: int = 1) -> floa
     return float(np.mean(heard >= at_least)) if np.size(heard) else 0.0
 
 
-def null_depth_db(one: np.ndarray, other: np.ndarray, lag: int = 0) -> float:
-    """How far below `one` the difference is: dB of RMS, 0 or more is no likeness; -inf: the same to
-    the bit. lag: frames that `other` is late. Only the overlap counts; ValueError without one, for
-    different channels or where `one` is silent."""
-    a, b = np.atleast_2d(one), np.atleast_2d(other)
-    if len(a) != len(b):
-        raise ValueError(f"{len(a)} channels against {len(b)}: nothing to null")
-    a, b = a[:, max(0, -lag) :], b[:, max(0, lag) :]
-    frames = min(a.shape[1], b.shape[1])
-    if frames == 0:
-        raise ValueError(f"no overlap at a lag of {lag} frames")
-    a, b = a[:, :frames].astype(np.float64), b[:, :frames].astype(np.float64)
-    power = float(np.mean(a**2))
-    if power == 0.0:
-        raise ValueError("the first is silent: nothing to null against")
-    left = float(np.mean((a - b) ** 2))
-    return 10.0 * math.log10(left / power) if left else -math.inf
-
-
-def find_lag(one: np.ndarray, other: np.ndarray, most: int) -> int:
-    """Frames that `other` is late, within +-most, by the highest cross-correlation of the first
-    channels' first million frames."""
-    a = np.atleast_2d(one)[0, : 1 << 20].astype(np.float64)
-    b = np.atleast_2d(other)[0, : 1 << 20].astype(np.float64)
-    size = 1 << (len(a) + len(b)).bit_length()
-    likeness = np.fft.irfft(np.fft.rfft(b, size) * np.conj(np.fft.rfft(a, size)), size)
-    lags = np.arange(-most, most + 1)
-    return int(lags[np.argmax(likeness[lags])])
-
-
 def decibels(linear: float) -> float:
     """20 log10, not below FLOOR_DB."""
     return 20.0 * math.log10(max(linear, 10.0 ** (FLOOR_DB / 20.0)))

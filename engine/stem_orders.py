@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from engine.layout import AUDITION_SLOTS, COMMAND, MAX_STEMS, CommandKind
+from engine.layout import AUDITION_SLOTS, MAX_STEMS, CommandKind, command
 from engine.mixer import linear
 from engine.patch import Patch
 from engine.stem import Play, StemState
@@ -90,8 +88,4 @@ class StemOrders(StemAsking):
         return None
 
     def _command(self, kind: CommandKind, **fields: float) -> None:
-        record = np.zeros(1, COMMAND)
-        record["kind"] = kind
-        for name, value in fields.items():
-            record[name] = value
-        self.commands.append(record)
+        self.commands.append(command(kind, **fields))

@@ -126,10 +126,7 @@ class StemShelf:
         loose = [e for e in mine if e.state in (_S.DONE, _S.READY) and not (e.pinned or e.fresh)]
         if not loose:
             return None
-        oldest = min(loose, key=lambda e: (e.state is not _S.DONE, e.id))
-        oldest.become(_S.REJECTED)
-        del self.entries[oldest.id]
-        return oldest.slot
+        return self._take_away(min(loose, key=lambda e: (e.state is not _S.DONE, e.id)))
 
     def _place(self, role: str, replaces: bool = False, captured: bool = False) -> int | None:
         """A place for one more variation: a free one, else that of the stem that was done first, or
@@ -149,8 +146,7 @@ class StemShelf:
     def _make_way(self, role: str, place: int) -> None:
         old = self.variation(role, place)
         if old is not None:
-            old.become(_S.REJECTED)
-            del self.entries[old.id]
+            self._take_away(old)
 
     def pin(self, id_: int, now: int) -> bool | None:
         """Keep a stem in its place, or no longer; whether it is kept. None: it has no place."""
@@ -179,10 +175,13 @@ class StemShelf:
         ]
         if not done:
             return None
-        oldest = min(done, key=lambda e: e.id)
-        oldest.become(_S.REJECTED)
-        del self.entries[oldest.id]
-        return oldest.slot
+        return self._take_away(min(done, key=lambda e: e.id))
+
+    def _take_away(self, entry: StemEntry) -> int:
+        """Of one that is done or ready; the slot it leaves."""
+        entry.become(_S.REJECTED)
+        del self.entries[entry.id]
+        return entry.slot
 
     # ---- what the pool says
 

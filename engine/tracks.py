@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.layout import BLOCK_FRAMES
+from engine.layout import audio_dtype
 from engine.patch import Patch
 
 HEADER_BYTES = 1024  # the audio begins here
@@ -66,14 +66,7 @@ def tracks_of(patch: Patch) -> list[Track]:
 def tap_dtype(patch: Patch) -> np.dtype:
     """The recorder's ring: `count` frames of every track from `frame` on."""
     channels = sum(t.channels for t in tracks_of(patch))
-    return np.dtype(
-        [
-            ("frame", "<i8"),
-            ("count", "<i4"),
-            ("epoch", "<u4"),
-            ("data", "<f4", (channels, BLOCK_FRAMES)),
-        ]
-    )
+    return audio_dtype(channels)
 
 
 def header(rate: float, channels: int, info: dict[str, Any]) -> bytes:

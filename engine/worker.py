@@ -23,7 +23,7 @@ from typing import Any
 
 from engine.adapter import AdapterError, StemMaker
 from engine.pool_wire import Frame, FrameReader, notes_to_json, pack, request_from_json
-from engine.stem import FILES_MAKER
+from engine.stem import FILES_MAKER, Stem, StemNote
 
 # The batch models a job may name, and where each one's ADAPTER is found.
 MAKERS = {"rules": "models.rules", "orpheus": "models.orpheus"}
@@ -147,23 +147,14 @@ class Worker:
             header["drums"],
             header["tuning_hz"],
         )
-        assert stem.audio is not None
-        done = time.monotonic()
         provenance = {
             "maker": header["maker"],
             "checkpoint": header["checkpoint"],
             "seed": request.seed,
             "seconds_generate": made - begun,
-            "seconds_render": done - made,
+            "seconds_render": time.monotonic() - made,
         }
-        reply = {
-            "type": "result",
-            "id": job,
-            "notes": notes_to_json(notes),
-            "loudness_lufs": stem.loudness_lufs,
-            "provenance": provenance,
-        }
-        return reply, stem.audio.astype("<f4").tobytes()
+        return _result(job, stem, notes, provenance)
 
     def load_file(self, job: int, header: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """A stem of a folder. Raises AdapterError."""
@@ -171,19 +162,9 @@ class Worker:
 
         begun = time.monotonic()
         stem = load_stem(request_from_json(header["request"]), header["config"], header["rate"])
-        assert stem.audio is not None
-        reply = {
-            "type": "result",
-            "id": job,
-            "notes": [],
-            "loudness_lufs": stem.loudness_lufs,
-            "provenance": {
-                "maker": FILES_MAKER,
-                "seconds_load": time.monotonic() - begun,
-                **stem.provenance,
-            },
-        }
-        return reply, stem.audio.astype("<f4").tobytes()
+        seconds = time.monotonic() - begun
+        provenance = {"maker": FILES_MAKER, "seconds_load": seconds, **stem.provenance}
+        return _result(job, stem, [], provenance)
 
     def maker(self, header: dict[str, Any]) -> StemMaker:
         """The loaded maker for a job; the last few stay loaded."""
@@ -197,6 +178,20 @@ class Worker:
         while len(self.makers) > MAKERS_KEPT:
             self.makers.popitem(last=False)
         return self.makers[key]
+
+
+def _result(
+    job: int, stem: Stem, notes: list[StemNote], provenance: dict[str, Any]
+) -> tuple[dict[str, Any], bytes]:
+    assert stem.audio is not None
+    reply = {
+        "type": "result",
+        "id": job,
+        "notes": notes_to_json(notes),
+        "loudness_lufs": stem.loudness_lufs,
+        "provenance": provenance,
+    }
+    return reply, stem.audio.astype("<f4").tobytes()
 
 
 def main() -> None:

@@ -72,8 +72,23 @@ class Desk:
         self.act("this_is_one")
         self.act("let_in")
 
+    def entering(self, role: str) -> np.void:
+        """A stem of a role enters: what the audio process is told of the first that does."""
+        self.act("enter", role)
+        while not self.plays():
+            self.run(0.1)
+        return self.plays()[0]
+
     def entry(self, role: str, state: StemState) -> int:
         return self.conductor.book.of(role, state)[0].id
+
+
+def opened() -> Desk:
+    """A desk where everything is let in and the stems are ready."""
+    desk = Desk()
+    desk.let_in()
+    desk.ready()
+    return desk
 
 
 def playing(desk: Desk, role: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.layout import COMMAND, NOTE, SAFE, CommandKind, NoteKind, SafeKind
+from engine.layout import NOTE, SAFE, CommandKind, NoteKind, SafeKind, command
 from engine.patch import Patch
 from engine.performance import LivePerformance, plain_map
 from engine.shm import Shared
@@ -72,11 +72,7 @@ class Stage:
         assert self.shared.ring(ring).push(record) == 1
 
     def command(self, kind: CommandKind, **fields: float) -> None:
-        record = np.zeros(1, COMMAND)
-        record["kind"] = kind
-        for name, value in fields.items():
-            record[name] = value
-        assert self.shared.ring("commands").push(record) == 1
+        assert self.shared.ring("commands").push(command(kind, **fields)) == 1
 
     def stem(self, audio: np.ndarray, offset: int = 0, **fields: float) -> None:
         """Put float32 (2, frames) into the arena and play it as `fields` say."""

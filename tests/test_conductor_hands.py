@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conductor_desk import PATCH, RATE, SLOT_FRAMES, Desk, playing
+from conductor_desk import PATCH, RATE, SLOT_FRAMES, Desk, opened, playing
 
 from engine.conductor import Conductor
 from engine.conductor_hands import ACTIONS
@@ -50,9 +50,7 @@ def test_armed_patch_needs_no_hand() -> None:
 
 @pytest.mark.parametrize("wait", [0.013, 0.4, 0.9, 1.7, 2.95, 3.49])
 def test_entries_stand_exactly_on_their_boundaries(wait: float) -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     desk.run(wait)
     for role in PATCH.roles:
         desk.act("enter", role)
@@ -68,9 +66,7 @@ def test_entries_stand_exactly_on_their_boundaries(wait: float) -> None:
 
 
 def test_change_stops_the_old_where_the_new_begins() -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     old = playing(desk, "bass")
     assert desk.act("next") == "next: bass"
     desk.run(3)
@@ -82,9 +78,7 @@ def test_change_stops_the_old_where_the_new_begins() -> None:
 
 
 def test_two_queued_one_after_the_other_do_not_enter_together() -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     first, second = (e.id for e in desk.conductor.book.of("bass", StemState.READY))
     desk.act("queue_stem", stem=first)
     while not desk.plays():
@@ -101,16 +95,11 @@ def test_two_queued_one_after_the_other_do_not_enter_together() -> None:
 
 
 def test_role_stopped_within_a_beat_of_its_entry_is_called_back() -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
-    desk.act("enter", "bass")
-    while not desk.plays():
-        desk.run(0.1)
+    desk = opened()
+    play = desk.entering("bass")
     assert desk.act("stop_role", "bass") == "stopping"
     desk.run(0.05)
     stop = desk.sent[-1]
-    play = desk.plays()[0]
     assert stop["kind"] == CommandKind.STEM_STOP
     assert stop["slot"] == play["slot"]
     assert stop["frame"] + stop["a"] < play["frame"]
@@ -132,9 +121,7 @@ def test_every_action_answers_at_any_time(name: str) -> None:
 
 
 def test_dry_keeps_wanted_roles_out_until_it_is_over() -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     desk.say(ReportKind.DRY, slot=1)
     desk.act("enter", "bass")
     desk.run(5)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from conductor_desk import PATCH, RATE, SLOT_FRAMES, STEP, Desk, playing
+from conductor_desk import PATCH, RATE, SLOT_FRAMES, STEP, Desk, opened, playing
 
 from engine.conductor import Conductor
 from engine.conductor_process import ConductorProcess
@@ -18,13 +18,8 @@ from engine.stem_book import LOST_S
 
 
 def test_refused_stem_is_queued_for_the_next_boundary() -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
-    desk.act("enter", "bass")
-    while not desk.plays():
-        desk.run(0.1)
-    play = desk.plays()[0]
+    desk = opened()
+    play = desk.entering("bass")
     desk.now = int(play["frame"]) + 100
     desk.say(ReportKind.STEM_REFUSED, id=int(play["id"]), slot=int(play["slot"]), a=100,
              frame=desk.now)  # fmt: skip
@@ -35,13 +30,8 @@ def test_refused_stem_is_queued_for_the_next_boundary() -> None:
 
 
 def test_stem_that_can_never_be_played_is_given_up() -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
-    desk.act("enter", "bass")
-    while not desk.plays():
-        desk.run(0.1)
-    play = desk.plays()[0]
+    desk = opened()
+    play = desk.entering("bass")
     desk.say(ReportKind.STEM_REFUSED, id=int(play["id"]), slot=int(play["slot"]), a=-1,
              frame=desk.now)  # fmt: skip
     assert desk.conductor.book.entries[int(play["id"])].state is StemState.REJECTED
@@ -51,9 +41,7 @@ def test_stem_that_can_never_be_played_is_given_up() -> None:
 
 def test_stem_of_which_nothing_is_heard_is_tried_again() -> None:
     """Its command or the report of its start died with a process."""
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     desk.act("enter", "bass")
     desk.run(2.5)
     first = desk.plays()[0]
@@ -67,9 +55,7 @@ def test_stem_of_which_nothing_is_heard_is_tried_again() -> None:
 
 
 def test_a_stem_is_told_its_beat_and_tempo_once_whatever_the_clock_then_does() -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     playing(desk, "drums")
     line, clock = desk.conductor.line, desk.conductor.clock
     assert line is not None
@@ -153,9 +139,7 @@ def test_successor_goes_on_identically_from_the_journal() -> None:
 
 def test_successor_of_an_older_journal_adopts_what_sounds() -> None:
     """The predecessor sent a stem and died before it wrote that down."""
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     desk.act("enter", "bass")
     desk.run(0.01)
     old = json.loads(json.dumps(desk.conductor.to_dict()))
@@ -185,9 +169,7 @@ def test_what_sounds_and_belongs_to_nothing_is_stopped() -> None:
 
 
 def test_stem_that_ended_unheard_of_is_done() -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     id_ = playing(desk, "drums")
     successor = resumed(desk, fresh()[0]["stems"])
     assert successor.book.entries[id_].state is StemState.DONE

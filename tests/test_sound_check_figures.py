@@ -5,8 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine import sound_check
 
@@ -62,33 +60,7 @@ def test_the_share_of_time_two_buses_sound_together() -> None:
     assert sound_check.audible_share([one], RATE) == pytest.approx(0.5)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(-400, 400))
-def test_a_late_copy_nulls_to_the_bit_at_its_lag_only(lag: int) -> None:
-    one = RNG.standard_normal((2, 9_000)).astype(np.float32)
-    other = np.zeros_like(one)
-    if lag >= 0:
-        other[:, lag:] = one[:, : 9_000 - lag]
-    else:
-        other[:, :lag] = one[:, -lag:]
-    assert sound_check.find_lag(one, other, 500) == lag
-    trimmed = slice(400, 8_000)
-    assert (
-        sound_check.null_depth_db(one[:, trimmed], np.roll(other, -lag, 1)[:, trimmed]) == -math.inf
-    )
-    whole = sound_check.null_depth_db(one, other, lag)
-    assert whole == -math.inf
-    assert sound_check.null_depth_db(one, other, lag + 1) > -3.0
-
-
-def test_a_difference_is_measured_and_senseless_questions_are_refused() -> None:
+def test_senseless_questions_are_refused() -> None:
     tone = sine(440.0, 0.5)
-    assert sound_check.null_depth_db(tone, tone * 1.01) == pytest.approx(-40.0, abs=0.01)
-    with pytest.raises(ValueError, match="silent"):
-        sound_check.null_depth_db(np.zeros(10), np.ones(10))
-    with pytest.raises(ValueError, match="no overlap"):
-        sound_check.null_depth_db(tone, tone, lag=10**9)
-    with pytest.raises(ValueError, match="2 channels against 1"):
-        sound_check.null_depth_db(np.ones((2, 9)), np.ones((1, 9)))
     with pytest.raises(ValueError, match="rate is 0"):
         sound_check.check(tone, 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conductor_desk import PATCH, RATE, Desk, playing
+from conductor_desk import PATCH, RATE, Desk, opened, playing
 
 from engine.layout import CommandKind, ReportKind
 from engine.shm import Shared
@@ -114,9 +114,7 @@ def stretched(desk: Desk) -> list[int]:
 
 def far(bpm: float = 128.0) -> tuple[Desk, int, int]:
     """Drums play, and the tempo has gone far from theirs: (desk, their id, the stretched one's)."""
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     old = playing(desk, "drums")
     at_tempo(desk, bpm)
     desk.run(0.1)
@@ -144,9 +142,7 @@ def finish(desk: Desk, id_: int) -> None:
 
 @pytest.mark.parametrize("bpm", [120.0 * (1 + 0.9 * FAR), 120.0 * (1 - 0.9 * FAR)])
 def test_near_its_tempo_nothing_is_stretched(bpm: float) -> None:
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     playing(desk, "drums")
     at_tempo(desk, bpm)
     desk.run(20)
@@ -174,9 +170,7 @@ def test_far_from_its_tempo_a_stem_is_stretched_once_and_replaced_at_a_phrase() 
 
 def test_a_loop_that_never_begins_with_a_phrase_is_replaced_where_it_begins() -> None:
     """Two bars, entered at the second bar of a phrase of two."""
-    desk = Desk()
-    desk.let_in()
-    desk.ready()
+    desk = opened()
     desk.act("enter", "fx")
     old = playing(desk, "fx")
     book = desk.conductor.book

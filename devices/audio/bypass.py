@@ -22,6 +22,7 @@ from typing import Any
 
 import jack
 
+from devices.audio.channels import channel_of
 from devices.audio.dry import DryPath
 from engine.mixer import dry_level
 from engine.patch import Input, Patch
@@ -264,10 +265,5 @@ class JackBypass:
 
 
 def _channel(wanted: int | str | None, ports: list[Any]) -> int | None:
-    """A channel (from 0) by its number (from 1) or by a pattern of port names and aliases."""
-    if wanted is None:
-        return None
-    if isinstance(wanted, int):
-        return wanted - 1 if 1 <= wanted <= len(ports) else None
-    names = [" ".join([p.name, *p.aliases]) for p in ports]
-    return next((i for i, name in enumerate(names) if re.search(wanted, name)), None)
+    """As the audio process finds it."""
+    return channel_of(wanted, len(ports), [" ".join([p.name, *p.aliases]) for p in ports])

@@ -17,6 +17,7 @@ from typing import Any
 
 import cffi
 
+from devices.audio.channels import channel_of
 from devices.audio.jack_clock import JackClock
 from engine.patch import Patch
 from engine.performance import ChannelMap
@@ -121,17 +122,6 @@ def choose(sd: Any, patch: Patch, jack: JackClock | None) -> Found:
     )
 
 
-def _channel(wanted: int | str | None, count: int, names: list[str]) -> int | None:
-    if wanted is None:
-        return None
-    if isinstance(wanted, int):
-        return wanted - 1 if 1 <= wanted <= count else None
-    for i, name in enumerate(names):
-        if re.search(wanted, name):
-            return i
-    return None
-
-
 def _wanted(channels: Sequence[int | str | None], count: int) -> str:
     """What was looked for and is not there."""
     wanted = ", ".join(str(c) for c in channels if c)
@@ -145,21 +135,21 @@ def map_channels(
     missing: list[str] = []
     inputs: dict[str, int] = {}
     for name, source in patch.inputs.items():
-        channel = _channel(source.channel, count_in, names_in)
+        channel = channel_of(source.channel, count_in, names_in)
         if channel is not None:
             inputs[name] = channel
         elif source.stream is None:
             missing.append(f"input {name}: {_wanted([source.channel], count_in)}")
     outputs: dict[str, tuple[int, ...]] = {}
     for name, output in patch.outputs.items():
-        found = [_channel(c, count_out, names_out) for c in output.channels]
+        found = [channel_of(c, count_out, names_out) for c in output.channels]
         if found and all(c is not None for c in found):
             outputs[name] = tuple(c for c in found if c is not None)
         else:
             missing.append(f"output {name}: {_wanted(output.channels, count_out)}")
     cv: dict[str, int] = {}
     for name, line in patch.cv.items():
-        channel = _channel(line.channel or None, count_out, names_out)
+        channel = channel_of(line.channel or None, count_out, names_out)
         speaker = next((n for n, chans in outputs.items() if channel in chans), None)
         if channel is None:
             missing.append(f"cv {name}: {_wanted([line.channel], count_out)}")
@@ -173,7 +163,7 @@ def map_channels(
             cv[name] = channel
     cv_in: dict[str, int] = {}
     for name, given in patch.cv_in.items():
-        channel = _channel(given.channel or None, count_in, names_in)
+        channel = channel_of(given.channel or None, count_in, names_in)
         if channel is not None:
             cv_in[name] = channel
         elif given.channel or given.kind != "chaos":

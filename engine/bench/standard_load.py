@@ -21,7 +21,7 @@ import numpy as np
 from engine.bench.child import end_process
 from engine.bench.forward import LedgerReader
 from engine.bench.jackd import JackError, JackServer, wait_until
-from engine.layout import BLOCK_FRAMES, COMMAND, NOTE, CommandKind, NoteKind, audio_dtype
+from engine.layout import BLOCK_FRAMES, NOTE, CommandKind, NoteKind, audio_dtype, command
 from engine.patch import (
     Audio,
     Clock,
@@ -145,11 +145,9 @@ class StandardLoad:
                 noise = rng.normal(0, 0.002, frames)
                 at = offset + side * frames
                 shared.arena[at : at + frames] = tone + noise
-            command = np.zeros(1, COMMAND)
-            command["kind"], command["slot"], command["frame"] = CommandKind.STEM_PLAY, i, now
-            command["a"], command["b"], command["x"] = offset, frames, 0.5
-            command["y"], command["id"], command["c"] = frames - 0.387, i, i % 4
-            shared.ring("commands").push(command)
+            start = command(CommandKind.STEM_PLAY, slot=i, frame=now, id=i, c=i % 4,
+                            a=offset, b=frames, x=0.5, y=frames - 0.387)  # fmt: skip
+            shared.ring("commands").push(start)
 
     def _feed(self, shared: Shared) -> None:
         """What all the other processes would do to the rings."""

@@ -14,16 +14,12 @@ from pathlib import Path
 
 import mido
 
+from models.notochord.steering import SCALES
+
 TICKS_PER_BEAT = 480
 ANONYMOUS = -1  # a part without a program change: Notochord makes it an anonymous instrument
 DRUMS = -2
 
-SCALES: dict[str, tuple[int, ...]] = {
-    "major": (0, 2, 4, 5, 7, 9, 11),
-    "minor": (0, 2, 3, 5, 7, 8, 10),
-    "dorian": (0, 2, 3, 5, 7, 9, 10),
-    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
-}
 # Degrees (0-based), one a bar.
 PROGRESSIONS: dict[str, tuple[tuple[int, ...], ...]] = {
     "major": ((0, 5, 3, 4), (1, 4, 0, 0), (0, 4, 5, 3), (0, 3, 4, 0), (2, 5, 1, 4), (0, 0, 3, 4)),
@@ -219,7 +215,7 @@ def drum_bars(song: Song, part: Part, bars: int) -> None:
 def compose(seed: int) -> tuple[list[Part], float, float]:
     """One piece from its seed: its parts, its tempo (beats a minute) and its swing (0 to 0.17)."""
     rng = random.Random(seed)
-    mode = rng.choices(tuple(SCALES), (5, 4, 2, 2))[0]
+    mode = rng.choices(tuple(PROGRESSIONS), (5, 4, 2, 2))[0]
     metre = rng.choices((4, 3), (5, 1))[0]
     sequence = rng.choice(PROGRESSIONS[mode])
     total = rng.choice((16, 24, 32))
