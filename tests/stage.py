@@ -65,16 +65,28 @@ outputs:
   monitor2: {{channels: [7, 8], limit: false}}
 """
 
-# A keyboard on the JACK server: a note every quarter of a second, up and down a scale.
+# A keyboard on the JACK server: a note every quarter of a second of the server's own clock, up and
+# down a scale.
 _KEYBOARD = """
-import itertools, rtmidi, time
-out = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name="Keystation")
-out.open_virtual_port("MIDI 1")
-for key in itertools.cycle((60, 62, 64, 65, 67, 65, 64, 62)):
-    out.send_message([0x90, key, 90])
-    time.sleep(0.2)
-    out.send_message([0x80, key, 0])
-    time.sleep(0.05)
+import jack, os, signal
+STEP = 2400  # frames: down for four, up for one
+client = jack.Client("Keystation", no_start_server=True)
+port = client.midi_outports.register("MIDI 1")
+
+@client.set_process_callback
+def play(frames):
+    port.clear_buffer()
+    first = client.last_frame_time
+    for step in range(-(-first // STEP), -(-(first + frames) // STEP)):
+        note, part = divmod(step, 5)
+        if part in (0, 4):
+            key = (60, 62, 64, 65, 67, 65, 64, 62)[note % 8]
+            event = (0x90, key, 90) if part == 0 else (0x80, key, 0)
+            port.write_midi_event(step * STEP - first, event)
+
+client.set_shutdown_callback(lambda *_: os._exit(0))
+with client:
+    signal.pause()
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,15 +79,17 @@ def test_truncated_file_gives_what_is_there(tmp_path: Path) -> None:
 # ---- what is refused
 
 
-def refused(path: Path, match: str) -> None:
-    with pytest.raises(AudioFileError, match=match) as caught:
+def refusal(path: Path) -> str:
+    """What is said of a file that is not read, without its name, which is part of it."""
+    with pytest.raises(AudioFileError) as caught:
         read_audio(path, RATE)
-    assert str(path) in str(caught.value)
+    named, _, said = str(caught.value).partition(str(path))
+    return "the file is not named" if named or not said else said
 
 
 def test_no_frames(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", np.zeros((0, 2)), RATE)
-    refused(tmp_path / "x.wav", "no frames")
+    assert "no frames" in refusal(tmp_path / "x.wav")
 
 
 @pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg", "x.mp3", "x.raw", "x", "x.mid"])
@@ -96,24 +99,24 @@ def test_no_frames(tmp_path: Path) -> None:
 )
 def test_what_is_no_sound(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    refused(tmp_path / name, "not a sound file|no frames")
+    assert re.search("not a sound file|no frames", refusal(tmp_path / name))
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    refused(tmp_path / "none.wav", "no such file")
-    refused(tmp_path, "no such file")
+    assert "no such file" in refusal(tmp_path / "none.wav")
+    assert "no such file" in refusal(tmp_path)
 
 
 def test_values_that_are_no_numbers(tmp_path: Path) -> None:
     x = tone(100, 1)
     x[50] = np.nan
     soundfile.write(tmp_path / "x.wav", x, RATE, subtype="FLOAT")
-    refused(tmp_path / "x.wav", "not finite")
+    assert "not finite" in refusal(tmp_path / "x.wav")
 
 
 def test_more_channels_than_a_stage_has(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", np.zeros((10, 65)), RATE)
-    refused(tmp_path / "x.wav", "65 channels, at most 64")
+    assert "65 channels, at most 64" in refusal(tmp_path / "x.wav")
 
 
 # ---- SoundFonts

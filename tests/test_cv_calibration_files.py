@@ -10,6 +10,7 @@ import pytest
 from engine_stage import Stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import problems_of
 
 from engine.calibration import (
     MAX_BYTES,
@@ -180,9 +181,7 @@ def test_a_patch_names_what_is_wrong(
     (tmp_path / "vco.txt").write_text(GOOD)
     path = tmp_path / "patch.yaml"
     path.write_text(PATCH.replace(old, new))
-    with pytest.raises(PatchError) as caught:
-        load_patch(path)
-    (problem,) = caught.value.problems
+    (problem,) = problems_of(load_patch, path)
     assert problem.key == key
     assert problem.line == 9
     assert found in problem.found

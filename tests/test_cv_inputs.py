@@ -9,12 +9,13 @@ import pytest
 from conductor_desk import Desk, playing
 from engine_stage import RATE, Stage
 from recorded_stage import RecordedStage
+from refusals import problems_of
 
 from devices.audio.interface import map_channels
 from engine.cv_routes import CvRoutes
 from engine.layout import CommandKind, ReportKind
 from engine.patch import Cv, CvIn, Input, MidiIn, Output, Patch, Player, Role, Route, Voice
-from engine.patch_load import PatchError, load_patch
+from engine.patch_load import load_patch
 from engine.replay import Replay
 from engine.session import read_session
 from engine.shm_records import SWITCH
@@ -349,8 +350,6 @@ def test_a_patch_names_what_is_wrong(
     assert YAML.count(old) == 1 or old == "2}"
     head, _, tail = YAML.rpartition(old)
     path.write_text(head + new + tail)
-    with pytest.raises(PatchError) as caught:
-        load_patch(path)
-    (problem,) = caught.value.problems
+    (problem,) = problems_of(load_patch, path)
     assert problem.key == key
     assert found in problem.found

@@ -10,20 +10,17 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pool_driver import SECOND, Driver
 
-from engine.pool import EventKind, Pool, PoolEvent
+from engine.pool import EventKind, Pool
 from engine.pool_process import WORKER_STEPS, WorkerProcess, WorkerState, WorkerStepError
 from engine.stem import StemRequest
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
-SECOND = 1_000_000_000
-PATIENCE = 120.0  # real seconds after which a test that got no answer fails
 
 STAND_IN = """
 import os, signal, socket, sys
@@ -84,29 +81,6 @@ while True:
     elif mode != "waits":
         sock.sendall(pack(result, good))
 """
-
-
-class Driver:
-    """A pool and a clock that only moves when told to."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.pool, self.now_ns = pool, SECOND
-        self.events: list[PoolEvent] = []
-
-    def until(self, done: Callable[[], Any], move_ns: int = 0) -> None:
-        """Poll until done(); the clock moves by move_ns at each turn."""
-        end = time.monotonic() + PATIENCE
-        while not done():
-            assert time.monotonic() < end, (self.pool.status(), self.events)
-            self.now_ns += move_ns
-            self.events += self.pool.poll(self.now_ns)
-            select.select(self.pool.filenos(), self.pool.write_filenos(), [], 0.01)
-
-    def ends(self) -> list[PoolEvent]:
-        return [e for e in self.events if e.kind in (EventKind.READY, EventKind.FAILED)]
-
-    def states(self) -> list[str]:
-        return [row["state"] for row in self.pool.status()]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import problems_of
 from test_patch_shipped import accepts
 
 from engine.patch_load import PatchError, Problem
@@ -51,9 +52,7 @@ def problems(tmp_path: Path, rig: str | bytes, patch: str = PATCH) -> list[Probl
     there, here = tmp_path / "rig.yaml", tmp_path / "patch.yaml"
     there.write_bytes(rig.encode() if isinstance(rig, str) else rig)
     here.write_text(patch)
-    with pytest.raises(PatchError) as caught:
-        load_performance(here, there, {})
-    return caught.value.problems
+    return problems_of(load_performance, here, there, {})
 
 
 def test_a_rig_loads(tmp_path: Path) -> None:
@@ -103,9 +102,7 @@ def test_faults_of_patch_and_rig_are_told_apart(tmp_path: Path) -> None:
 def test_without_a_rig_the_patch_has_to_say_where(tmp_path: Path) -> None:
     path = tmp_path / "patch.yaml"
     path.write_text(PATCH)
-    with pytest.raises(PatchError) as caught:
-        load_performance(path, None, {})
-    keys = {p.key: p.expected for p in caught.value.problems}
+    keys = {p.key: p.expected for p in problems_of(load_performance, path, None, {})}
     assert set(keys) == {"inputs.horn.channel", "outputs.main.channels", "cv.pitch.channel"}
     assert all("a rig" in expected for expected in keys.values())
 

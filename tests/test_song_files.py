@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from refusals import problems_of
 
 from engine.patch import Patch
-from engine.patch_load import PatchError
 from engine.patch_schema import json_schema
 from engine.set_load import load_performance
 from engine.shm_records import stem_slot_frames
@@ -42,9 +42,8 @@ def load(folder: Path, text: str, name: str = "p.yaml") -> Patch:
 
 
 def faults(folder: Path, text: str) -> list[str]:
-    with pytest.raises(PatchError) as caught:
-        load(folder, text)
-    return [f"{p.line} {p.key}: {p.found} / {p.expected}" for p in caught.value.problems]
+    found = problems_of(load, folder, text)
+    return [f"{p.line} {p.key}: {p.found} / {p.expected}" for p in found]
 
 
 def test_songs_take_from_the_patch_what_they_leave_out(tmp_path: Path) -> None:

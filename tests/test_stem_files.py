@@ -3,7 +3,6 @@ in a folder takes the others, or what plays, away."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +12,11 @@ import soundfile
 from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
+from pool_driver import Driver
 
 from engine.adapter import AdapterError
 from engine.patch import CAPTURE_MAKER, Clock, Patch, Role
-from engine.pool import EventKind, Pool, PoolEvent
+from engine.pool import EventKind, Pool
 from engine.stem import FILES_MAKER, Play, StemRequest, StemState
 from engine.stem_book import StemBook
 from engine.stem_facts import Facts, found, given
@@ -277,34 +277,26 @@ def test_any_broken_file_is_a_stem_or_a_message(
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
-    made = Pool(SOUNDFONT, RATE, workers=1, warm=())
-    yield made
-    made.close()
-
-
-def outcome(pool: Pool, job: int) -> PoolEvent:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        for event in pool.poll(time.monotonic_ns()):
-            if event.job == job and event.kind in (EventKind.READY, EventKind.FAILED):
-                return event
-        time.sleep(0.01)
-    raise AssertionError("no answer")
+def driver() -> Iterator[Driver]:
+    pool = Pool(SOUNDFONT, RATE, workers=1, warm=())
+    yield Driver(pool)
+    pool.close()
 
 
 @pytest.mark.slow
-def test_the_pool_loads_files_and_has_no_stand_in_for_them(pool: Pool, tmp_path: Path) -> None:
+def test_the_pool_loads_files_and_has_no_stand_in_for_them(driver: Driver, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x 120bpm.wav", clicks(120.0, 2), RATE)
-    job = pool.submit(FILES_MAKER, request(), 0, False, {"folder": str(tmp_path)})
-    event = outcome(pool, job)
+    driver.pool.submit(FILES_MAKER, request(), 0, False, {"folder": str(tmp_path)})
+    driver.until(lambda: len(driver.ends()) == 1)
+    event = driver.ends()[-1]
     assert event.kind is EventKind.READY
     assert event.stem is not None
     kept = None if event.stem.audio is None else event.stem.audio.copy()
     (tmp_path / "x 120bpm.wav").write_bytes(b"changed while it plays")
     assert np.array_equal(event.stem.audio, kept)
-    job = pool.submit(FILES_MAKER, request(), 0, False, {"folder": str(tmp_path)})
-    event = outcome(pool, job)
+    driver.pool.submit(FILES_MAKER, request(), 0, False, {"folder": str(tmp_path)})
+    driver.until(lambda: len(driver.ends()) == 2)
+    event = driver.ends()[-1]
     assert event.kind is EventKind.FAILED
     assert "none of its 1 files" in event.reason
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,10 +35,10 @@ PATCH = Patch(outputs={"main": Output((1, 2))})
 DEADLINE_S = 20.0
 # A part that does as the file named after it says; beside it the ways a part may go.
 FAKE = """
-import os, sys, time
+import os, signal, sys
 folder, code = sys.argv[1], sys.argv[2]
 if code == "waits":
-    time.sleep(600)
+    signal.pause()
 sys.exit(int(code))
 """
 
@@ -91,17 +92,10 @@ class Stage:
     def ended(self, child: Child) -> None:
         """Wait until the child's process has ended; nothing has looked at it yet."""
         assert child.process is not None
-        self.until(lambda: os.waitid(os.P_PID, child.process.pid, END) is not None)
-
-    @staticmethod
-    def until(done: Callable[[], bool]) -> None:
-        end = time.monotonic() + DEADLINE_S
-        while not done():
-            assert time.monotonic() < end
-            time.sleep(0.005)
-
-
-END = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        pidfd = os.pidfd_open(child.process.pid)
+        ready, _, _ = select.select([pidfd], [], [], DEADLINE_S)
+        os.close(pidfd)
+        assert ready
 
 
 def pid(child: Child) -> int:
