@@ -28,9 +28,15 @@ SLOT_FRAMES = 400_000
 class Desk:
     """A conductor with a clock by hand; audio process and pool say what the test lets them."""
 
-    def __init__(self, armed: bool = False, patch: Patch = PATCH) -> None:
+    def __init__(
+        self,
+        armed: bool = False,
+        patch: Patch = PATCH,
+        slots: int = 40,
+        slot_frames: int = SLOT_FRAMES,
+    ) -> None:
         self.patch = Patch(**{**vars(patch), "armed": armed})
-        self.conductor = Conductor(self.patch, 40, SLOT_FRAMES)
+        self.conductor = Conductor(self.patch, slots, slot_frames)
         self.now = START
         self.sent: list[np.void] = []
         self.conductor.begin(self.now, RATE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conductor_desk import RATE
-from test_programme_boundaries import MAIN, TWO, Night
+from songs_desk import MAIN, TWO, Night
 
 from engine import reload as module
 from engine.conductor import Conductor

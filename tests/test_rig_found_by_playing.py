@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,8 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.bench.jackd import JackServer
-from engine.bench.native import Witness
 from engine.patch import Cv, Input, MidiIn, Output, Patch, Surface, Voice
 from engine.rig import Rig, RigAudio, RigCv, RigInput, RigOutput, RigPort
 from engine.rig_dialogue import BURST_DB, RigDialogue, burst, port_pattern
@@ -31,7 +25,7 @@ from engine.rig_find import (
     parse_choice,
 )
 from engine.rig_load import load_rig
-from engine.rig_write import changed, save, to_yaml
+from engine.rig_write import save, to_yaml
 
 RATE = 48_000
 ROOT = Path(__file__).parents[1]
@@ -241,162 +235,9 @@ def test_whatever_is_skipped_is_left_out_and_said() -> None:
     assert "  horn: not found; it will be missing" in person.said
 
 
-# ---- the file
-
-
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     rig, _, _ = converse(["", "1", "2", "3", "6"])
     rig = replace(rig, tuning_hz=441.25, name="Zur Eule: 'Saal' #2 🎺")
     path = tmp_path / "new folder" / "rig one.yaml"
     save(path, to_yaml(rig))
     assert load_rig(path).rig == rig
-
-
-OURS = """\
-# the hall, as of Tuesday
-name: hall
-inputs:
-  # Bob's, mind the cable
-  horn: {channel: 3}   # red
-  voice:
-    channel: 1
-    trim_db: -2
-  tuba:
-outputs:
-  main: {channels: [1, 2]}
-"""
-
-
-def test_what_people_wrote_stays(tmp_path: Path) -> None:
-    changes = {
-        ("inputs", "horn", "trim_db"): 4.56789,
-        ("inputs", "horn", "ring_out_db", "main"): 9.0,
-        ("inputs", "horn", "ring_out_db", "cue"): 19.0,
-        ("inputs", "voice", "trim_db"): -7.0,
-        ("inputs", "voice", "noise_db"): -70.1,
-        ("inputs", "tuba", "noise_db"): -71.0,
-        ("inputs", "flute", "noise_db"): -72.0,
-        ("tuning_hz",): 441.5,
-        ("audio", "round_trip_ms"): 7.25,
-    }
-    text = changed(OURS, changes)
-    for comment in ("# the hall, as of Tuesday", "# Bob's, mind the cable", "# red"):
-        assert comment in text
-    path = tmp_path / "rig.yaml"
-    path.write_text(text)
-    rig = load_rig(path).rig
-    assert rig.inputs["horn"].ring_out_db == {"main": 9.0, "cue": 19.0}
-    assert rig.inputs["horn"].trim_db == 4.568
-    assert rig.inputs["voice"] == RigInput(channel=1, trim_db=-7.0, noise_db=-70.1)
-    assert rig.inputs["tuba"].noise_db == -71.0
-    assert rig.inputs["flute"].noise_db == -72.0
-    assert (rig.tuning_hz, rig.audio.round_trip_ms) == (441.5, 7.25)
-    assert changed(text, changes) == text
-
-
-def test_a_rig_that_says_nothing_yet_can_be_changed(tmp_path: Path) -> None:
-    path = tmp_path / "rig.yaml"
-    path.write_text(changed("~\n", {("audio", "round_trip_ms"): 3.0}))
-    assert load_rig(path).rig.audio.round_trip_ms == 3.0
-
-
-# ---- the real thing
-
-PLAIN = """
-audio: {device: "^JACK.*: stage$"}
-inputs: {horn: {to: {main: 0}}, quiet: {to: {main: 0}}}
-midi: {keys: {voice: piano}}
-voices: {piano: {to: {main: 0}}}
-outputs: {main: {channels: [1, 2]}}
-"""
-KEYBOARD = """
-import rtmidi, sys
-out = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name="Key/station 🎹")
-out.open_virtual_port("MIDI 1")
-for line in sys.stdin:
-    out.send_message([0x90, 60, 90])
-"""
-
-
-class Hand:
-    """`segue rig` in a process of its own, answered as its questions come."""
-
-    def __init__(self, command: list[str], env: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine.cli", *command],
-            cwd=ROOT,
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self.said = ""
-
-    def wait_for(self, text: str) -> None:
-        assert self.process.stderr is not None
-        end = time.monotonic() + 60
-        while text not in self.said:
-            assert time.monotonic() < end, f"no {text!r} in {self.said!r}"
-            data = os.read(self.process.stderr.fileno(), 4096)
-            assert data, self.said
-            self.said += data.decode()
-        self.said = self.said.partition(text)[2]
-
-    def type(self, text: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(text.encode() + b"\n")
-        self.process.stdin.flush()
-
-    def end(self) -> tuple[int, str]:
-        out, _ = self.process.communicate(timeout=60)
-        return self.process.returncode, out.decode()
-
-
-@pytest.mark.jack
-def test_the_real_thing_over_jack(tmp_path: Path) -> None:
-    patch, out = tmp_path / "a patch 🎺.yaml", tmp_path / "rig.yaml"
-    patch.write_text(PLAIN)
-    out.write_text("name: mine\n")
-    play = np.zeros((RATE, 3), np.float32)
-    play[:, 1] = 0.2 * np.sin(2 * np.pi * 220 * np.arange(RATE) / RATE)
-    play[RATE // 2 :, 1] = 0.0  # played in bursts: quiet for half a second of each
-    with (
-        JackServer() as server,
-        Witness(
-            server, name="stage", inputs=["-"] * 3, outputs=["-"] * 3, play=play, loop=True
-        ) as stage,
-        subprocess.Popen(
-            [sys.executable, "-c", KEYBOARD], env=server.env, stdin=subprocess.PIPE, bufsize=0
-        ) as keyboard,
-    ):
-        assert keyboard.stdin is not None
-        server.wait_ports("Key/station 🎹:MIDI 1")
-        hand = Hand(["rig", str(patch), "--out", str(out)], server.env)
-        hand.wait_for("Play horn now")
-        hand.wait_for("horn: channel 2 (stage:out_2)")
-        hand.wait_for("Play quiet now")
-        hand.type("")
-        hand.wait_for("Press a key of keys")
-        keyboard.stdin.write(b"\n")
-        hand.wait_for("keys: Key/station")
-        for answer in ("2", "", "1"):
-            hand.wait_for("Output ")
-            hand.type(answer)
-        hand.wait_for("Replace it?")
-        hand.type("")
-        hand.wait_for("Another file?")
-        other = tmp_path / "other rig.yaml"
-        hand.type(str(other))
-        code, said = hand.end()
-        keyboard.kill()
-        stage.stop()
-        heard_bursts = stage.recording().audio
-    assert code == 0
-    assert out.read_text() == "name: mine\n"
-    rig = load_rig(other).rig
-    assert said == other.read_text()
-    assert rig.inputs == {"horn": RigInput(channel=2)}
-    assert rig.outputs == {"main": RigOutput(channels=(3, 1))}
-    assert re.search(str(rig.midi["keys"].port), "Key/station 🎹:MIDI 1")
-    assert [round(20 * np.log10(np.abs(c).max())) < -35 for c in heard_bursts.T] == [True] * 3
-    assert all(np.abs(c).max() > 0 for c in heard_bursts.T)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_rig_found_by_playing import RATE, Hand
+from command_hand import Hand
 
 from engine import cli_rig
 from engine.bench.jackd import JackServer
@@ -26,6 +26,7 @@ PATCH = Patch(
     },
     outputs={"main": Output(channels=(1, 2)), "monitor1": Output(channels=(3,))},
 )
+RATE = 48_000
 LATE = 500
 # What of each output comes back at each input: a loop of 0.1 from main left to horn, and so on.
 BACK = {(0, 1): 0.1, (1, 1): 0.1, (2, 1): 0.02, (2, 0): 0.3}
