@@ -10,19 +10,34 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Where the parts are assembled, engine may import devices and models.
+# Where the parts are assembled, and what from: nowhere else does engine import devices or models.
 ASSEMBLING = {
-    "engine/cli.py",
-    "engine/cli_cv.py",
-    "engine/cli_demo.py",
-    "engine/cli_rig.py",
-    "engine/conductor_process.py",
-    "engine/doctor.py",
+    "engine/cli.py": {"devices.audio.bypass", "devices.audio_devices"},
+    "engine/cli_cv.py": {"devices.audio.cv_sweep", "devices.audio.interface"},
+    "engine/cli_demo.py": {
+        "devices.audio.bypass",
+        "devices.audio_devices",
+        "devices.keyboard",
+    },
+    "engine/cli_rig.py": {"devices.audio.probe", "devices.midi.ears", "models.aubio.tuning"},
+    "engine/conductor_process.py": {
+        "devices.launchpad.surface_driver",
+        "devices.midi.pedals",
+    },
+    "engine/doctor.py": {"devices.audio_devices"},
     # the gig is a whole night: players, hands and sound servers around `segue run`
-    "engine/gig/hands.py",
-    "engine/gig/run.py",
-    "engine/gig/stage.py",
+    "engine/gig/hands.py": {"devices.launchpad.layout", "devices.launchpad.mk3"},
+    "engine/gig/run.py": {"devices.launchpad.layout"},
+    "engine/gig/stage.py": {"devices.audio.jack_clock"},
 }
+# A patch's models, and benchmarks, are loaded by name in these alone.
+BY_NAME = {
+    "engine/bench/performance.py",
+    "engine/listener_host.py",
+    "engine/player_host.py",
+    "engine/worker.py",
+}
+LAYERS = ("engine", "devices", "models")
 MODEL_LIBRARIES = {
     "torch",
     "notochord",
@@ -44,10 +59,9 @@ def imports(path: Path, top_level_only: bool = False) -> set[str]:
             found.update(a.name for a in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            return
+        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         inner = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        if not (top_level_only and inner):
+        if not (top_level_only and (inner or typing_only)):
             for child in ast.iter_child_nodes(node):
                 visit(child)
 
@@ -69,8 +83,19 @@ def name(path: Path) -> str:
 
 @pytest.mark.parametrize("path", sources("engine"), ids=name)
 def test_engine_knows_devices_and_models_only_where_it_is_assembled(path: Path) -> None:
-    known = {layer(m) for m in imports(path)} & {"devices", "models", "tests"}
-    assert not known or name(path) in ASSEMBLING, f"{name(path)} imports {known}"
+    known = {m for m in imports(path) if layer(m) in ("devices", "models", "tests")}
+    allowed = ASSEMBLING.get(name(path), set())
+    assert known == allowed, f"{name(path)} is no place of assembly for {known ^ allowed}"
+
+
+def test_what_assembles_is_there() -> None:
+    assert {*ASSEMBLING, *BY_NAME} <= {name(p) for p in sources("engine")}
+
+
+@pytest.mark.parametrize("path", [p for d in LAYERS for p in sources(d)], ids=name)
+def test_modules_are_loaded_by_name_only_where_a_patch_names_them(path: Path) -> None:
+    loads = "import_module(" in path.read_text() or "__import__(" in path.read_text()
+    assert loads == (name(path) in BY_NAME)
 
 
 @pytest.mark.parametrize("path", sources("devices"), ids=name)
