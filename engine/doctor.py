@@ -18,14 +18,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.patch_load import MODELS, known_models
 from engine.rig_doctor import Here, rig_problems
 from engine.rig_load import default_rig
 from engine.soundfont import PLACES
 
-RT_PRIORITY = 70  # what the audio process asks for
+if TYPE_CHECKING:
+    from devices.audio_devices import Devices
+
+RT_PRIORITY = 70  # leaves the sound server room: it sets the callback's, we ask for less
 MEMLOCK_BYTES = 256 << 20  # the audio process and its stem arena
 SHM_BYTES = 256 << 20  # arena, rings, ledger
 PACKAGES = ("torch", "numpy", "sounddevice", "python-rtmidi", "notochord", "pedalboard")
@@ -149,7 +152,7 @@ def check_shm(folder: Path = Path("/dev/shm"), least: int = SHM_BYTES) -> Check:
 
 
 def check_realtime(may: Callable[[], bool] | None = None) -> Check:
-    """Asks the system itself, in a child, for SCHED_FIFO at the priority the audio process uses."""
+    """Asks the system itself, in a child, for SCHED_FIFO at RT_PRIORITY."""
     limit = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
     found = f"SCHED_FIFO {RT_PRIORITY}, limit rtprio {limit}"
     if (may or _may_be_realtime)():
@@ -213,31 +216,39 @@ def check_devices() -> list[Check]:
     found = devices()
     heard = [name for api in found.midi for name in api.inputs]
     audio = [(f"{d.api}: {d.name}", d.inputs, d.outputs) for d in found.audio]
-    checks = [check_rig(default_rig(), Here(audio, heard))]
-    checks += [Check("sound", Status.FAIL, error, "restart it") for error in found.errors]
+    errors = [Check("sound", Status.FAIL, error, "restart it") for error in found.errors]
+    rig = check_rig(default_rig(), Here(audio, heard))
+    return [rig, *errors, check_server(found), check_outputs(found), check_midi(found)]
+
+
+def check_server(found: Devices) -> Check:
     if found.jack is not None:
         server = found.jack
         text = f"JACK {server.name}, {server.rate} Hz, {server.block} frames"
-        status = Status.OK if server.realtime else Status.WARN
-        advice = "" if server.realtime else "start it with real-time scheduling (jackd -R)"
-        checks.append(Check("sound server", status, text, advice))
-    elif found.pipewire:
-        advice = "start segue with `pw-jack segue run ...`"
-        checks.append(Check("sound server", Status.OK, "PipeWire", advice))
-    else:
-        advice = "start one for live use: jackd -R -d alsa -r 48000 -p 128, or PipeWire"
-        checks.append(Check("sound server", Status.WARN, "no JACK, no PipeWire", advice))
+        if server.realtime:
+            return Check("sound server", Status.OK, text)
+        advice = "start it with real-time scheduling (jackd -R)"
+        return Check("sound server", Status.WARN, text, advice)
+    if found.pipewire:
+        return Check(
+            "sound server", Status.OK, "PipeWire", "start segue with `pw-jack segue run ...`"
+        )
+    advice = "start one for live use: jackd -R -d alsa -r 48000 -p 128, or PipeWire"
+    return Check("sound server", Status.WARN, "no JACK, no PipeWire", advice)
+
+
+def check_outputs(found: Devices) -> Check:
     outputs = [device.name for device in found.audio if device.outputs]
     if outputs:
-        checks.append(Check("audio outputs", Status.OK, ", ".join(outputs)))
-    else:
-        advice = "connect an interface; `segue demo` and `segue render` work without one"
-        checks.append(Check("audio outputs", Status.WARN, "none", advice))
-    usable = [api.name for api in found.midi if not api.error]
+        return Check("audio outputs", Status.OK, ", ".join(outputs))
+    advice = "connect an interface; `segue demo` and `segue render` work without one"
+    return Check("audio outputs", Status.WARN, "none", advice)
+
+
+def check_midi(found: Devices) -> Check:
+    usable = [api for api in found.midi if not api.error]
     if usable:
-        ports = sum(len(api.inputs) for api in found.midi)
-        checks.append(Check("MIDI", Status.OK, f"{', '.join(usable)}: {ports} inputs"))
-    else:
-        advice = "load ALSA's sequencer (sudo modprobe snd-seq), or start JACK"
-        checks.append(Check("MIDI", Status.WARN, "no backend answers", advice))
-    return checks
+        names, ports = ", ".join(api.name for api in usable), sum(len(a.inputs) for a in found.midi)
+        return Check("MIDI", Status.OK, f"{names}: {ports} inputs")
+    advice = "load ALSA's sequencer (sudo modprobe snd-seq), or start JACK"
+    return Check("MIDI", Status.WARN, "no backend answers", advice)

@@ -114,6 +114,36 @@ def test_a_rig_that_is_wrong_or_not_here_is_told(tmp_path: Path) -> None:
     assert "did you mean audio?" in str(rig_problems(path, here))
 
 
+def test_a_machine_without_sound_is_told_what_to_do() -> None:
+    bare = ad.Devices(midi=(ad.MidiApi("ALSA", (), (), "no sequencer"),))
+    checks = [doctor.check_server(bare), doctor.check_outputs(bare), doctor.check_midi(bare)]
+    assert [c.status for c in checks] == [Status.WARN] * 3
+    assert all(c.advice for c in checks)
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_a_server_without_real_time_scheduling_is_told(realtime: bool) -> None:
+    server = ad.JackServer("stage", 48000, 128, realtime, (), ())
+    check = doctor.check_server(ad.Devices(jack=server, pipewire=True))
+    assert check.found == "JACK stage, 48000 Hz, 128 frames"
+    assert (check.status is Status.OK) == realtime
+    assert ("jackd -R" in check.advice) != realtime
+
+
+def test_what_can_be_heard_and_played_is_listed() -> None:
+    found = ad.Devices(
+        audio=(
+            ad.AudioDevice(0, "Box", "ALSA", 4, 0, 48000.0, (0.0, 0.0), True, False),
+            ad.AudioDevice(1, "Desk", "ALSA", 0, 8, 48000.0, (0.0, 0.0), False, True),
+        ),
+        midi=(ad.MidiApi("JACK", ("a", "b"), (), ""), ad.MidiApi("ALSA", (), (), "none")),
+        pipewire=True,
+    )
+    assert doctor.check_outputs(found).found == "Desk"
+    assert doctor.check_midi(found).found == "JACK: 2 inputs"
+    assert "pw-jack" in doctor.check_server(found).advice
+
+
 def test_worst_and_text() -> None:
     checks = [Check("a", Status.OK, "fine"), Check("b", Status.WARN, "less", "do this")]
     assert doctor.worst(checks) is Status.WARN
