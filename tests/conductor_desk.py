@@ -3,6 +3,8 @@ them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from engine.conductor import Conductor
@@ -35,7 +37,7 @@ class Desk:
         slots: int = 40,
         slot_frames: int = SLOT_FRAMES,
     ) -> None:
-        self.patch = Patch(**{**vars(patch), "armed": armed})
+        self.patch = patch if patch.armed == armed else replace(patch, armed=armed)
         self.conductor = Conductor(self.patch, slots, slot_frames)
         self.now = START
         self.sent: list[np.void] = []
