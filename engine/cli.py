@@ -25,6 +25,7 @@ from engine.cli_common import (
 )
 from engine.cli_cv import add_cv_arguments, calibrate_command
 from engine.cli_demo import add_demo_arguments, demo
+from engine.cli_launchpad import add_commands as add_launchpad
 from engine.cli_rig import add_commands, add_rig_options, chosen_rig, say_rig
 
 RELOAD_S = 60.0  # a check takes at most a third of it
@@ -260,6 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--only", nargs="+", default=[], help="of performance: these measurements")
     c = add("schema", schema, "the JSON Schema of a patch, set or rig, for editors that check YAML")
     c.add_argument("what", choices=("patch", "set", "rig"), nargs="?", default="patch")
+    add_launchpad(commands)
     c = commands.add_parser("cv", help="measure what a control voltage does")
     c.set_defaults(function=cv)
     add_cv_arguments(c)

@@ -235,10 +235,11 @@ class Clock:
 
 @dataclass(frozen=True)
 class Surface:
-    """port: regular expression over MIDI ports. driver: mk3 or launchpad-py."""
+    """port: regular expression over MIDI ports; None: the driver's own. driver: mk3, launchpad-py
+    (the same unit), or pro (the Launchpad Pro before it)."""
 
     kind: str = "launchpad"
-    port: str = "LPProMK3 MIDI"
+    port: str | None = None
     driver: str = "mk3"
 
 

@@ -306,8 +306,8 @@ FIELDS: dict[type, dict[str, Field]] = {
     },
     Surface: {
         "kind": Field(Choice(("launchpad",))),
-        "port": Field(PORT),
-        "driver": Field(Choice(("mk3", "launchpad-py"))),
+        "port": Field(PORT, optional=True),
+        "driver": Field(Choice(("mk3", "launchpad-py", "pro"))),
     },
     **RIG_FIELDS,
 }

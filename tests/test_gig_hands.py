@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from devices.launchpad.layout import Action, ActionKind, PadStem, PageState, action, paint
-from devices.launchpad.mk3 import INQUIRY, PROGRAMMER_MODE, Mk3, bulk, inquiry_answer
+from devices.launchpad.mk3 import INQUIRY, PROGRAMMER_MODE, Mk3, bulk
+from devices.launchpad.units import identity
 from engine.gig.hands import STEADY_FRAMES, Lights, stop_button, transport_pad
 from engine.gig.run import PADS
 from engine.gig.stage import Missed, missed_in
@@ -62,7 +63,9 @@ def test_nothing_is_shown_outside_programmer_mode() -> None:
 def test_the_inquiry_is_answered_as_the_device_does() -> None:
     answer = Lights().take(INQUIRY, 0.0)
     assert answer is not None
-    assert inquiry_answer(answer) == "0465"
+    told = identity(answer)
+    assert told is not None
+    assert told.version == "0465"
 
 
 @pytest.mark.parametrize("kind", list(PADS.values()))

@@ -19,6 +19,12 @@ ASSEMBLING = {
         "devices.audio_devices",
         "devices.keyboard",
     },
+    "engine/cli_launchpad.py": {
+        "devices.launchpad.drawing",
+        "devices.launchpad.emulator",
+        "devices.launchpad.emulator_page",
+        "devices.launchpad.restore",
+    },
     "engine/cli_rig.py": {"devices.audio.probe", "devices.midi.ears", "models.aubio.tuning"},
     "engine/conductor_process.py": {
         "devices.launchpad.surface_driver",

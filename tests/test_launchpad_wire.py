@@ -12,6 +12,7 @@ from devices.launchpad import mk3, open_driver
 from devices.launchpad.launchpad_py import LaunchpadPy, ProMk3
 from devices.launchpad.layout import PageState, paint
 from devices.launchpad.mk3 import CELLS, FRAME_NS, PADS, Mk3, bulk, decode, notice, read
+from devices.launchpad.units import MK3, identity
 from engine.layout import MIDI_BYTES_MAX
 from engine.surface import OFF, Cells, Press, PressKind, difference
 
@@ -182,11 +183,15 @@ def test_pygame_was_not_needed_and_no_stand_in_stays() -> None:
 
 def test_the_inquiry_answer_gives_the_version() -> None:
     answer = bytes((0xF0, 0x7E, 0, 6, 2, 0, 0x20, 0x29, 0x23, 1, 0, 0, 0, 4, 5, 1, 0xF7))
-    assert mk3.inquiry_answer(answer) == "0451"
-    assert mk3.inquiry_answer(answer[:-1]) is None
-    assert mk3.inquiry_answer(answer.replace(b"\x23", b"\x13")) is None  # the Mini
+    told = identity(answer)
+    assert told is not None
+    assert (told.name, told.version, told.family) == ("Launchpad Pro MK3", "0451", MK3.family)
+    assert identity(answer[:-1]) is None
+    mini = identity(answer.replace(b"\x23", b"\x13"))
+    assert mini is not None
+    assert mini.name == "Launchpad Mini MK3"
 
 
 def test_an_unknown_driver_is_named() -> None:
-    with pytest.raises(ValueError, match="'mk2', expected mk3 or launchpad-py"):
+    with pytest.raises(ValueError, match="'mk2', expected mk3, launchpad-py or pro"):
         open_driver("mk2")

@@ -297,7 +297,7 @@ def test_a_killed_process_is_succeeded_and_the_launchpad_is_not_stranded(
     soon(lambda: PROGRAMMER_MODE in pads.listen())
     performance.process.kill()
     performance.process.communicate()
-    restore = [sys.executable, "-m", "devices.launchpad.restore"]
+    restore = [sys.executable, "-m", "engine.cli", "launchpad", "restore"]
     done = subprocess.run(restore, env=performance.env, timeout=SECONDS, check=False)
     assert done.returncode == 0
     soon(lambda: pads.listen()[-1] == LIVE_MODE)

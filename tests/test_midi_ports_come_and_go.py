@@ -40,7 +40,7 @@ def test_the_table_is_performers_then_surfaces_then_answers() -> None:
     table = port_table(patch)
     assert [(s.name, s.kind, s.pattern) for s in table] == [
         ("keys", PortKind.PERFORMER, "K"),
-        ("grid", PortKind.SURFACE, "LPProMK3 MIDI"),
+        ("grid", PortKind.SURFACE, "LPProMK3 MIDI|Launchpad Pro MK3 MIDI 1"),
         ("loud", PortKind.ANSWERS, "Synth"),
     ]
 

@@ -30,6 +30,7 @@ WANTED = {
     "LockPersonality": "true",
     "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
     "StartLimitIntervalSec": "0",
+    "ExecStopPost": "-@SEGUE@/.venv/bin/segue launchpad restore",
 }
 SYSTEM = {
     "OOMScoreAdjust": "-800",

@@ -1,12 +1,15 @@
-"""Novation Launchpad Pro MK3.
+"""Novation's Launchpad Pro MK3, and the Launchpad Pro before it.
 
-mk3: protocol and our driver. launchpad_py: the same through the package of that name. layout: what
-the page shows and what its pads do. restore: Live mode again after a crash.
+mk3, pro: protocol and our driver. launchpad_py: the MK3's through the package of that name. units:
+how each is found and greeted. layout: what the page shows and what its pads do. restore: a mode of
+its own again after a crash. emulated: the MK3 at its wire; emulator: with JACK ports;
+emulator_page: in the browser; drawing: as a picture.
 """
 
 from __future__ import annotations
 
 from devices.launchpad.mk3 import Driver, Mk3
+from devices.launchpad.pro import Pro
 
 
 def open_driver(driver: str) -> Driver:
@@ -17,4 +20,6 @@ def open_driver(driver: str) -> Driver:
         from devices.launchpad.launchpad_py import LaunchpadPy
 
         return LaunchpadPy()
-    raise ValueError(f"surface driver is {driver!r}, expected mk3 or launchpad-py")
+    if driver == "pro":
+        return Pro()
+    raise ValueError(f"surface driver is {driver!r}, expected mk3, launchpad-py or pro")

@@ -88,13 +88,6 @@ def read(message: bytes) -> Press | None:
     return None
 
 
-def inquiry_answer(message: bytes) -> str | None:
-    """The firmware version, when a message is a Launchpad Pro MK3's answer to INQUIRY."""
-    if len(message) != 17 or message[:2] != b"\xf0\x7e" or message[3:10] != INQUIRY_ANSWER:
-        return None
-    return "".join(str(digit) for digit in message[12:16])
-
-
 class Driver(Protocol):
     """What the conductor needs of a surface."""
 
@@ -112,19 +105,28 @@ class Driver(Protocol):
 
 
 class Changes:
-    """Which cells to send now: those that changed, at most once every FRAME_NS."""
+    """Which of a unit's cells to send now: those that changed, at most once every FRAME_NS, and
+    `most` of them; the rest in the next frame, so that each has its turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, cells: tuple[int, ...] = CELLS, most: int = ENTRIES_MAX) -> None:
+        self._cells = cells
+        self._most = most
+        self._last = 0
         self._shown: Cells = {}
         self._sent_ns: int | None = None
 
     def take(self, cells: Cells, now_ns: int) -> Cells:
         if self._sent_ns is not None and now_ns - self._sent_ns < FRAME_NS:
             return {}
-        wanted = {index: cells.get(index, OFF) for index in CELLS}
+        wanted = {index: cells.get(index, OFF) for index in self._cells}
         changed = difference(wanted, self._shown)
+        if len(changed) > self._most:
+            turn = sorted(changed, key=lambda index: (index <= self._last, index))[: self._most]
+            self._last = turn[-1]
+            changed = {index: changed[index] for index in turn}
         if changed:
-            self._shown, self._sent_ns = wanted, now_ns
+            self._shown.update(changed)
+            self._sent_ns = now_ns
         return changed
 
     def forget(self) -> None:

@@ -1,39 +1,43 @@
-"""Live mode again, after a crash left a Launchpad in Programmer mode.
+"""Launchpads back in a mode of their own, after a crash left them in Programmer mode.
 
-`python -m devices.launchpad.restore [PATTERN]`, for a service's ExecStopPost. Exit 0 also where
-there is no Launchpad: nothing needs restoring then.
+`segue launchpad restore`, for a service's ExecStopPost: quick, also where there is no Launchpad and
+no sound server. Not real-time safe.
 """
 
 from __future__ import annotations
 
-import logging
-import sys
+import contextlib
+import re
 import time
-from collections.abc import Sequence
 
-from devices.launchpad.mk3 import LIVE_MODE
-from devices.midi.ports import PortKind, Ports, PortSpec, PortState
+from devices.launchpad.units import UNITS, Unit
 from devices.midi.surface_port import GOODBYE_AGAIN_S
-from engine.patch import Surface
-
-log = logging.getLogger("segue.midi")
+from devices.midi.transport import OutPort, RtTransport, TransportError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(level=logging.INFO, format="restore: %(message)s", stream=sys.stderr)
-    pattern = arguments[0] if arguments else Surface().port
-    ports = Ports((PortSpec("restore", PortKind.SURFACE, pattern, reads=False, writes=True),))
-    events = ports.step(time.monotonic_ns())
-    for event in events:
-        if event.state is PortState.OPEN:
-            ports.send(event.index, LIVE_MODE)
+def restore_all(pattern: str | None = None) -> list[str]:
+    """Say goodbye to every Launchpad found; returns the ports' names. pattern: of a port, instead
+    of those that the units are known by. Raises re.error for a bad one."""
+    wanted = [(re.compile(pattern or unit.port), unit) for unit in dict.fromkeys(UNITS.values())]
+    found: list[tuple[str, OutPort, list[Unit]]] = []
+    systems: list[RtTransport] = []
+    for name in ("jack", "alsa"):
+        with contextlib.suppress(TransportError):
+            system = RtTransport(name)
+            systems.append(system)
+            for port in system.outputs() or ():
+                units = [unit for expression, unit in wanted if expression.search(port)]
+                if units:
+                    with contextlib.suppress(TransportError):
+                        found.append((port, system.open_output(port, "restore"), units))
+    for again in (False, True):
+        if again and found:
             time.sleep(GOODBYE_AGAIN_S)  # in another cycle, should JACK miss the first
-            ports.send(event.index, LIVE_MODE)
-            log.info("%s is in Live mode", event.detail)
-    ports.close()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        for _, out, units in found:
+            for message in (m for unit in units for m in unit.goodbye):
+                out.send(message)
+    for _, out, _ in found:
+        out.close()
+    for system in systems:
+        system.close()
+    return [port for port, _, _ in found]

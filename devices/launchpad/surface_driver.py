@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from devices.launchpad.launchpad_py import LaunchpadPy
+from devices.launchpad import open_driver
 from devices.launchpad.layout import Action, ActionKind, PadStem, PageState, action, paint
-from devices.launchpad.mk3 import Driver, Mk3
+from devices.launchpad.mk3 import Driver
 from devices.midi.ports import PortKind, port_table
 from engine.conductor import Conductor
 from engine.layout import MIDI_BYTES_MAX, MIDI_OUT
@@ -24,7 +24,6 @@ from engine.shm import Shared
 from engine.stem import VARIATIONS, StemState
 from engine.surface import PressKind
 
-DRIVERS: dict[str, type] = {"mk3": Mk3, "launchpad-py": LaunchpadPy}
 FRAME_NS = 30_000_000
 HIDDEN = (StemState.REJECTED, StemState.FAILED)
 
@@ -49,7 +48,7 @@ class PadSurface:
         for index, spec in enumerate(port_table(shared.patch)):
             if spec.kind is PortKind.SURFACE:
                 name = shared.patch.surfaces[spec.name].driver
-                return cls(shared, index, DRIVERS[name]())
+                return cls(shared, index, open_driver(name))
         return None
 
     def actions(self, conductor: Conductor, presses: Iterable[np.void]) -> list[Act]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from devices.launchpad.units import UNITS
 from devices.midi.transport import InPort, OutPort, RtTransport, Transport, TransportError
 from engine.patch import Patch
 
@@ -83,7 +84,10 @@ def port_table(patch: Patch) -> tuple[PortSpec, ...]:
     """Every port of a patch: performers, then surfaces, then the players' MIDI outputs."""
     return (
         *(PortSpec(n, PortKind.PERFORMER, m.port, True, False) for n, m in patch.midi.items()),
-        *(PortSpec(n, PortKind.SURFACE, s.port, True, True) for n, s in patch.surfaces.items()),
+        *(
+            PortSpec(n, PortKind.SURFACE, s.port or UNITS[s.driver].port, True, True)
+            for n, s in patch.surfaces.items()
+        ),
         *(
             PortSpec(n, PortKind.ANSWERS, p.midi_out, False, True)
             for n, p in patch.players.items()
@@ -117,6 +121,7 @@ class Line:
     outward: OutPort | None = None
     failures: int = 0
     retry_ns: int = 0
+    rivals: tuple[str, ...] = ()  # other ports that match, and that nobody has
 
     def step(self, to: PortState, detail: str) -> PortEvent:
         if to not in PORT_STEPS[self.state]:
@@ -201,6 +206,10 @@ class Ports:
             return False
         return True
 
+    def port(self, index: int) -> str | None:
+        """The name of the port that is open for reading."""
+        return self._in[index].port
+
     def state(self, index: int, reads: bool) -> PortState:
         return (self._in if reads else self._out)[index].state
 
@@ -208,6 +217,15 @@ class Ports:
         """Close both directions of a port that has gone silent; the next scan opens them again."""
         lines = [line for line in self.lines if line.index == index]
         return [e for line in lines if line.state is _P.OPEN for e in self._lose(line, "silent")]
+
+    def rivals(self) -> list[str]:
+        """Where more than one unit answers to a pattern: which is used, and how to say which."""
+        return [
+            f"{line.spec.name}: {len(line.rivals) + 1} ports match {line.spec.pattern!r}; using "
+            f"{line.port}, not {', '.join(line.rivals)}. Name one with `port` in the rig or patch"
+            for line in self.lines
+            if line.reads and line.state is _P.OPEN and line.rivals
+        ]
 
     def down(self) -> list[str]:
         """Systems that do not answer, each with the reason."""
@@ -264,6 +282,8 @@ class Ports:
         events: list[PortEvent] = []
         for line in self.lines if up else ():
             known = [(t, ports) for t, ports in names[line.reads] if ports is not None]
+            matches = self._matches(line, known)
+            line.rivals = tuple(p for t, p in matches if t is line.transport and p != line.port)
             if line.state is _P.OPEN:
                 there = next((ports for t, ports in known if t is line.transport), None)
                 if there is None or line.port in there:
@@ -271,7 +291,7 @@ class Ports:
                 events += self._lose(line, "unplugged")
             if now_ns < line.retry_ns:
                 continue
-            found = find(line.spec.pattern, known)
+            found = matches[0] if matches else None
             if found is None and line.state is _P.VIRTUAL and line.transport is not up[0]:
                 events += self._lose(line, f"moving to {up[0].name}")
             if found is not None:
@@ -279,6 +299,18 @@ class Ports:
             elif line.state is not _P.VIRTUAL:
                 events.append(self._open(line, up[0], None, now_ns))
         return events
+
+    def _matches(self, line: Line, known: Sequence[tuple[Transport, list[str]]]) -> Matches:
+        """Ports for a line, the best first. A surface has a unit to itself, both ways: not one that
+        another surface has, and the one whose other direction it has already before others."""
+        found = matching(line.spec.pattern, known)
+        if line.spec.kind is not PortKind.SURFACE:
+            return found
+        both = [other for other in self.lines if other is not line and other.state is _P.OPEN]
+        taken = {o.port for o in both if o.reads == line.reads and o.spec.kind is line.spec.kind}
+        mine = {unit_of(o.port or "") for o in both if o.index == line.index}
+        free = [(t, port) for t, port in found if port not in taken]
+        return sorted(free, key=lambda match: unit_of(match[1]) not in mine)
 
     def _open(self, line: Line, transport: Transport, port: str | None, now_ns: int) -> PortEvent:
         line.shut()
@@ -300,15 +332,20 @@ class Ports:
         return line.step(_P.OPEN, f"{port} on {transport.name}")
 
 
-def find(
-    pattern: str, names: Sequence[tuple[Transport, list[str]]]
-) -> tuple[Transport, str] | None:
-    """The first port a pattern matches, systems in order; the empty pattern matches none."""
+Matches = list[tuple[Transport, str]]
+_WAYS = re.compile(r"\b(in|out|input|output|capture|playback)\b|[^a-z0-9]+")
+
+
+def unit_of(port: str) -> str:
+    """What the names of a unit's two directions have in common."""
+    return " ".join(_WAYS.sub(" ", port.lower()).split())
+
+
+def matching(pattern: str, names: Sequence[tuple[Transport, list[str]]]) -> Matches:
+    """The ports a pattern matches, systems in order; the empty pattern matches none."""
     if not pattern:
-        return None
+        return []
     wanted = re.compile(pattern)
-    for transport, ports in names:
-        for port in ports:
-            if wanted.search(port):
-                return transport, port
-    return None
+    return [
+        (transport, port) for transport, ports in names for port in ports if wanted.search(port)
+    ]

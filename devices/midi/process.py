@@ -24,6 +24,7 @@ import numpy as np
 
 from devices.launchpad.layout import DRY_PAD, PANIC_BUTTON
 from devices.launchpad.mk3 import notice
+from devices.launchpad.units import UNITS
 from devices.midi.answers import Answers
 from devices.midi.ledger import Ledger
 from devices.midi.notes import Feed
@@ -39,7 +40,7 @@ from devices.midi.parse import (
 from devices.midi.ports import PortEvent, PortKind, Ports, PortState, port_table
 from devices.midi.route import Performer, as_message
 from devices.midi.safe import SafeMap, SafePath
-from devices.midi.surface_port import GOODBYE, GOODBYE_AGAIN_S, SurfacePort
+from devices.midi.surface_port import GOODBYE_AGAIN_S, SurfacePort
 from engine.layout import PRESS, SafeKind
 from engine.patch import Patch
 from engine.process import tell_where_on_request
@@ -50,6 +51,7 @@ POLL_S = 0.001
 ALL_PORTS = 0xFFFF
 OUT_MAX = 16  # MIDI_OUT records in one step: LEDs must not hold up notes
 
+_THERE = (PortState.OPEN, PortState.VIRTUAL)
 CONNECTED = notice(PressKind.CONNECTED)
 LOST = notice(PressKind.LOST)
 PANIC_HELD = notice(PressKind.HELD, PANIC_BUTTON)
@@ -69,6 +71,7 @@ class MidiProcess:
         self._presses: list[tuple[int, bytes]] = []
         self._pressure: dict[tuple[int, bytes], bytes] = {}
         self._down: list[str] = []
+        self._rivals: list[str] = []
         self._connect(patch)
 
     def _connect(self, patch: Patch) -> None:
@@ -95,7 +98,7 @@ class MidiProcess:
                     SafeMap(given.dry_cc, given.master_cc, channel=channel)
                 )
             elif spec.kind is PortKind.SURFACE:
-                self._surfaces[index] = SurfacePort()
+                self._surfaces[index] = SurfacePort(UNITS[patch.surfaces[spec.name].driver])
                 self._safe[index] = SafePath(SafeMap(panic_cc=PANIC_BUTTON, dry_note=DRY_PAD))
             else:
                 self._answers[index] = Answers()
@@ -104,7 +107,7 @@ class MidiProcess:
         """One turn of the loop: ports, then what came in, then what goes out."""
         for event in self.ports.step(now_ns):
             self._port_event(event, now_ns)
-        self._tell_down()
+        self._tell_ports()
         for index in self._performers:
             for data in self.ports.poll(index):
                 self._perform(index, self._parse(index, data), now_ns)
@@ -125,14 +128,14 @@ class MidiProcess:
     def close(self) -> None:
         """End every note, give the Launchpad back, close the ports. Safe at any time, once."""
         self._release_all(self.shared.frame_at(time.monotonic_ns()))
-        for index in self._surfaces:
-            self._send_all(index, GOODBYE)
+        for index, surface in self._surfaces.items():
+            self._send_all(index, surface.unit.goodbye)
         if self._surfaces:
             # JACK loses what falls into a cycle it misses; a stranded Launchpad is worth a second
             # try in another cycle.
             time.sleep(GOODBYE_AGAIN_S)
-            for index in self._surfaces:
-                self._send_all(index, GOODBYE)
+            for index, surface in self._surfaces.items():
+                self._send_all(index, surface.unit.goodbye)
         self.ports.close()
 
     # ---- in
@@ -181,8 +184,9 @@ class MidiProcess:
     def _touch(self, index: int, surface: SurfacePort, message: bytes, now_ns: int) -> None:
         if message[0] >= SYSEX:
             if surface.hear(message, now_ns):
-                log.info("%s: Launchpad, firmware %s", self.table[index].name, surface.version)
-                self._presses.append((index, CONNECTED))
+                self._introduce(index, surface)
+            return
+        if surface.stranger is not None:
             return
         self._safely(self._safe[index].hear(message, now_ns))
         status = message[0] & 0xF0
@@ -190,6 +194,24 @@ class MidiProcess:
             self._pressure[index, message[:-1]] = message  # only the last of a burst matters
         else:
             self._presses.append((index, message))
+
+    def _introduce(self, index: int, surface: SurfacePort) -> None:
+        name, port = self.table[index].name, self.ports.port(index)
+        if surface.stranger is None:
+            log.info("%s: %s, firmware %s", name, surface.unit.name, surface.version)
+            self._presses.append((index, CONNECTED))
+            return
+        log.warning(
+            "%s: %s is %s, expected %s: not used. Name another `port`, or the `driver` it needs",
+            *(name, port, surface.stranger, surface.unit.name),
+        )
+        self._forget_touches(index)
+
+    def _forget_touches(self, index: int) -> None:
+        """Nothing on a surface is held any more."""
+        self._safe[index].lost()
+        self._pressure = {key: m for key, m in self._pressure.items() if key[0] != index}
+        self._presses.append((index, LOST))
 
     # ---- ports
 
@@ -204,10 +226,12 @@ class MidiProcess:
             performer = self._performers[event.index]
             self._emit(event.index, performer.release(self.shared.frame_at(now_ns)))
         if event.reads:
+            if event.index in self._surfaces and event.state not in _THERE:
+                self._forget_touches(event.index)
             return
         if event.index in self._answers:
             self._answers[event.index].release()  # whatever sounded is out of reach now
-        elif event.state in (PortState.OPEN, PortState.VIRTUAL):
+        elif event.state in _THERE:
             for message in self._surfaces[event.index].opened(now_ns):
                 self._send(event.index, message)
             self._presses.append((event.index, CONNECTED))
@@ -222,7 +246,12 @@ class MidiProcess:
             for event in self.ports.reopen(index):
                 self._port_event(event, now_ns)
 
-    def _tell_down(self) -> None:
+    def _tell_ports(self) -> None:
+        rivals = self.ports.rivals()
+        if rivals != self._rivals:
+            for line in (line for line in rivals if line not in self._rivals):
+                log.warning("%s", line)
+            self._rivals = rivals
         down = self.ports.down()
         if down != self._down:
             self._down = down
@@ -264,6 +293,8 @@ class MidiProcess:
                 self._release_all(self.shared.frame_at(time.monotonic_ns()))
             elif size == 0 and port in self._answers:
                 self._send_all(port, self._answers[port].panic())
+            elif port in self._surfaces and self._surfaces[port].stranger is not None:
+                continue  # what lights a Launchpad may do anything to something else
             elif 0 < size <= record["data"].size:
                 self._send(port, record["data"][:size].tobytes())
 

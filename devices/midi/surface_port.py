@@ -1,39 +1,44 @@
 """The midi process's side of a Launchpad: mode, life signs, and news for the conductor.
 
 Pure: messages to send are returned, time is passed in (CLOCK_MONOTONIC nanoseconds). One thread.
-After a replug the device is in Live mode and says nothing, so Programmer mode is sent again and
-again; an inquiry goes with it, and a device that answered once and stops is taken for unplugged.
+After a replug the device is in a mode of its own and says nothing, so its greeting is sent again
+and again; an inquiry goes with it, and a device that answered once and stops is taken for
+unplugged. One that answers as something else is a stranger: what it sends is no press, and it is
+sent nothing but inquiries.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from devices.launchpad.mk3 import INQUIRY, LIVE_MODE, PROGRAMMER_MODE, inquiry_answer
+from devices.launchpad.mk3 import INQUIRY
+from devices.launchpad.units import MK3, Unit, identity
 
-LIFE_NS: Final = 2_000_000_000
+LIFE_NS: Final = 1_000_000_000
 SILENT_NS: Final = 3 * LIFE_NS + LIFE_NS // 2
-
-HELLO: Final = (INQUIRY, PROGRAMMER_MODE)
-GOODBYE: Final = (LIVE_MODE,)
+ASK_NS: Final = 50_000_000  # how often a held panic button's device is asked whether it is there
 GOODBYE_AGAIN_S: Final = 0.02  # more than a period of any JACK server
 
 
 class SurfacePort:
-    """One surface. version: its firmware, once it has answered. owed: it did not take a message,
-    so it may show anything, and must be painted anew once it takes some again."""
+    """One surface. version: its firmware, once it has answered. stranger: what answered instead of
+    the unit. owed: it did not take a message, so it may show anything, and must be painted anew
+    once it takes some again. answered_ns: when it last answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: Unit = MK3) -> None:
+        self.unit = unit
         self.version: str | None = None
+        self.stranger: str | None = None
         self.owed = False
+        self.answered_ns: int | None = None
         self._sent_ns: int | None = None
-        self._answered_ns: int | None = None
+        self._asked_ns = 0
 
     def opened(self, now_ns: int) -> tuple[bytes, ...]:
         """Its output has been (re)opened."""
         self.lost()
         self._sent_ns = now_ns
-        return HELLO
+        return self.unit.hello
 
     def sent(self, taken: bool) -> bool:
         """Note whether it took a message; True when it is to be painted anew now."""
@@ -43,24 +48,35 @@ class SurfacePort:
 
     def lost(self) -> None:
         self.owed = False
-        self.version = self._sent_ns = self._answered_ns = None
+        self.version = self.stranger = self._sent_ns = self.answered_ns = None
 
     def tick(self, now_ns: int) -> tuple[bytes, ...]:
         """Messages due now."""
         if self._sent_ns is None or now_ns - self._sent_ns < LIFE_NS:
             return ()
         self._sent_ns = now_ns
-        return HELLO
+        return self.unit.hello if self.stranger is None else (INQUIRY,)
+
+    def ask(self, now_ns: int) -> tuple[bytes, ...]:
+        """For a moment at which it matters whether the device is still there."""
+        if self.answered_ns is None or now_ns - self._asked_ns < ASK_NS:
+            return ()
+        self._asked_ns = now_ns
+        return (INQUIRY,)
 
     def hear(self, message: bytes, now_ns: int) -> bool:
-        """Take any message; True when the device has just shown itself for the first time."""
-        version = inquiry_answer(message)
-        if version is None:
+        """Take any message; True when the answer is news: the unit's first, or a stranger's."""
+        told = identity(message)
+        if told is None:
             return False
-        first = self._answered_ns is None
-        self.version, self._answered_ns = version, now_ns
-        return first
+        if not told.novation or told.family != self.unit.family:
+            news = self.stranger != told.name
+            self.stranger, self.answered_ns = told.name, None
+            return news
+        news = self.answered_ns is None
+        self.version, self.stranger, self.answered_ns = told.version, None, now_ns
+        return news
 
     def silent(self, now_ns: int) -> bool:
         """It answered before, and does not any more."""
-        return self._answered_ns is not None and now_ns - self._answered_ns > SILENT_NS
+        return self.answered_ns is not None and now_ns - self.answered_ns > SILENT_NS
