@@ -20,10 +20,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from devices.launchpad.drawing import ARROWS, PRINTED, place, screen_colour
-from devices.launchpad.emulator import Emulator
 from devices.launchpad.mk3 import CELLS, LOGO, PADS
 from engine.surface import Cells, difference
 
@@ -33,6 +32,7 @@ LIFE_S: Final = 1.0  # a line at least this often, so that a closed tab is notic
 REQUEST_S: Final = 5.0  # for a request to arrive
 BODY_MAX: Final = 256  # bytes
 STREAMS_MAX: Final = 8
+CONNECTIONS_MAX: Final = 32
 FILES: Final = {
     "/": ("pads.html", "text/html; charset=utf-8"),
     "/pads.js": ("pads.js", "text/javascript; charset=utf-8"),
@@ -56,10 +56,52 @@ class Refused(Exception):
         self.status = status
 
 
+class Pads(Protocol):
+    """What the page shows and plays: emulator.Emulator."""
+
+    def press(self, index: int, velocity: int = 100) -> bool: ...
+
+    def release(self, index: int) -> bool: ...
+
+    def pressure(self, index: int, value: int) -> bool: ...
+
+    def colours(self) -> Cells: ...
+
+
+class _Server(ThreadingHTTPServer):
+    """As many connections at once as there may be; the rest are closed unheard."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__((HOST, port), handler)
+        self.connections = 0
+        self._count = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._count:
+            taken = self.connections < CONNECTIONS_MAX
+            self.connections += taken
+        if taken:
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._count:
+                self.connections -= 1
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke: nothing to tell anybody."""
+
+
 class Page:
     """Serves until closed. port 0: any free one. Raises OSError where the port is taken."""
 
-    def __init__(self, pads: Emulator, port: int = 0) -> None:
+    def __init__(self, pads: Pads, port: int = 0) -> None:
         self.pads = pads
         self._held: dict[str, set[int]] = {}  # stream's token: cells
         self._lock = threading.Lock()
@@ -70,8 +112,7 @@ class Page:
             pass
 
         Handler.page = page
-        self._server = ThreadingHTTPServer((HOST, port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(port, Handler)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name="page", daemon=True
@@ -81,6 +122,11 @@ class Page:
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}/"
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return self._server.connections
 
     def close(self) -> None:
         self.closing.set()

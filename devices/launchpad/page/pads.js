@@ -59,6 +59,13 @@ function listen(cell, index) {
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
     cell.addEventListener(end, (event) => lift(event.pointerId));
   }
+  cell.addEventListener("keydown", (event) => {
+    if (event.repeat || (event.key !== " " && event.key !== "Enter")) return;
+    event.preventDefault();
+    fingers.set(event.key, { index: index, y: 0, value: -1 });
+    down(index);
+  });
+  cell.addEventListener("keyup", (event) => lift(event.key));
   cell.addEventListener("contextmenu", (event) => {
     event.preventDefault();
     cell.classList.toggle("latched", !latched.has(index));
