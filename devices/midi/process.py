@@ -39,7 +39,7 @@ from devices.midi.parse import (
 )
 from devices.midi.ports import PortEvent, PortKind, Ports, PortState, port_table
 from devices.midi.route import Performer, as_message
-from devices.midi.safe import SafeMap, SafePath
+from devices.midi.safe import SafeMap, SafePath, safe_record
 from devices.midi.surface_port import GOODBYE_AGAIN_S, SurfacePort
 from engine.layout import PRESS, SafeKind
 from engine.patch import Patch
@@ -48,6 +48,7 @@ from engine.shm import Shared
 from engine.surface import PressKind
 
 POLL_S = 0.001
+PRESSURE_NS = 10_000_000  # the last of a burst is told; more often than this helps nobody
 ALL_PORTS = 0xFFFF
 OUT_MAX = 16  # MIDI_OUT records in one step: LEDs must not hold up notes
 
@@ -70,6 +71,8 @@ class MidiProcess:
         self.malformed = 0  # bytes thrown away
         self._presses: list[tuple[int, bytes]] = []
         self._pressure: dict[tuple[int, bytes], bytes] = {}
+        self._pressure_ns = 0
+        self.coalesced = 0  # pressure messages that a later one took the place of
         self._down: list[str] = []
         self._rivals: list[str] = []
         self._connect(patch)
@@ -115,10 +118,12 @@ class MidiProcess:
         for index, surface in self._surfaces.items():
             for data in self.ports.poll(index):
                 for message in self._parse(index, data).messages:
+                    if surface.still_there():
+                        self._safely(safe_record(SafeKind.PANIC))
                     self._touch(index, surface, message, now_ns)
             self._keep(index, surface, now_ns)
-        for path in self._safe.values():
-            self._safely(path.tick(now_ns))
+        for index, path in self._safe.items():
+            self._panic_if_held(index, path.tick(now_ns), now_ns)
         self._send_out()
         self._send_answers(now_ns)
         self._send_presses(now_ns)
@@ -191,9 +196,23 @@ class MidiProcess:
         self._safely(self._safe[index].hear(message, now_ns))
         status = message[0] & 0xF0
         if status in (POLY_PRESSURE, CHANNEL_PRESSURE):
-            self._pressure[index, message[:-1]] = message  # only the last of a burst matters
+            key = (index, message[:-1])
+            self.coalesced += key in self._pressure
+            self._pressure[key] = message
         else:
+            # What a pad was pressed with before it went up or down is no longer so.
+            before = (index, bytes((POLY_PRESSURE | message[0] & 0x0F, message[1])))
+            self.coalesced += self._pressure.pop(before, None) is not None
             self._presses.append((index, message))
+
+    def _panic_if_held(self, index: int, record: np.ndarray | None, now_ns: int) -> None:
+        surface = self._surfaces.get(index)
+        if surface is None:
+            self._safely(record)
+            return
+        if record is not None and surface.held(now_ns):
+            self._safely(record)
+        self._send_all(index, surface.ask(now_ns))
 
     def _introduce(self, index: int, surface: SurfacePort) -> None:
         name, port = self.table[index].name, self.ports.port(index)
@@ -210,6 +229,7 @@ class MidiProcess:
     def _forget_touches(self, index: int) -> None:
         """Nothing on a surface is held any more."""
         self._safe[index].lost()
+        self._surfaces[index].let_go()
         self._pressure = {key: m for key, m in self._pressure.items() if key[0] != index}
         self._presses.append((index, LOST))
 
@@ -310,8 +330,10 @@ class MidiProcess:
             self._send_all(index, answers.due(horizon))
 
     def _send_presses(self, now_ns: int) -> None:
-        told = self._presses + [(key[0], message) for key, message in self._pressure.items()]
-        self._presses, self._pressure = [], {}
+        told, self._presses = self._presses, []
+        if self._pressure and now_ns - self._pressure_ns >= PRESSURE_NS:
+            told += [(key[0], message) for key, message in self._pressure.items()]
+            self._pressure, self._pressure_ns = {}, now_ns
         if not told:
             return
         records = np.zeros(len(told), PRESS)

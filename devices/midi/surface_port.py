@@ -3,8 +3,9 @@
 Pure: messages to send are returned, time is passed in (CLOCK_MONOTONIC nanoseconds). One thread.
 After a replug the device is in a mode of its own and says nothing, so its greeting is sent again
 and again; an inquiry goes with it, and a device that answered once and stops is taken for
-unplugged. One that answers as something else is a stranger: what it sends is no press, and it is
-sent nothing but inquiries.
+unplugged. A held button may be one whose release went with the cable: before that counts as panic,
+the device must have shown that it is still there. One that answers as something else is a stranger:
+what it sends is no press, and it is sent nothing but inquiries.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ GOODBYE_AGAIN_S: Final = 0.02  # more than a period of any JACK server
 class SurfacePort:
     """One surface. version: its firmware, once it has answered. stranger: what answered instead of
     the unit. owed: it did not take a message, so it may show anything, and must be painted anew
-    once it takes some again. answered_ns: when it last answered."""
+    once it takes some again."""
 
     def __init__(self, unit: Unit = MK3) -> None:
         self.unit = unit
         self.version: str | None = None
         self.stranger: str | None = None
         self.owed = False
-        self.answered_ns: int | None = None
+        self._answered_ns: int | None = None
         self._sent_ns: int | None = None
+        self._held_ns: int | None = None
         self._asked_ns = 0
 
     def opened(self, now_ns: int) -> tuple[bytes, ...]:
@@ -48,7 +50,8 @@ class SurfacePort:
 
     def lost(self) -> None:
         self.owed = False
-        self.version = self.stranger = self._sent_ns = self.answered_ns = None
+        self.version = self.stranger = None
+        self._sent_ns = self._answered_ns = self._held_ns = None
 
     def tick(self, now_ns: int) -> tuple[bytes, ...]:
         """Messages due now."""
@@ -57,12 +60,28 @@ class SurfacePort:
         self._sent_ns = now_ns
         return self.unit.hello if self.stranger is None else (INQUIRY,)
 
+    def held(self, now_ns: int) -> bool:
+        """Something was held long enough: True when that counts at once, as of a device that never
+        answers nothing can be asked. Otherwise ask() and still_there() decide."""
+        if self._answered_ns is not None:
+            self._held_ns = now_ns
+        return self._answered_ns is None
+
+    def let_go(self) -> None:
+        """Nothing is held any more."""
+        self._held_ns = None
+
     def ask(self, now_ns: int) -> tuple[bytes, ...]:
-        """For a moment at which it matters whether the device is still there."""
-        if self.answered_ns is None or now_ns - self._asked_ns < ASK_NS:
+        """Messages due while it is to be known whether the device is there."""
+        if self._held_ns is None or now_ns - self._asked_ns < ASK_NS:
             return ()
         self._asked_ns = now_ns
         return (INQUIRY,)
+
+    def still_there(self) -> bool:
+        """Call at any message; True, once, when it shows that what was held() is held by a hand."""
+        there, self._held_ns = self._held_ns is not None, None
+        return there
 
     def hear(self, message: bytes, now_ns: int) -> bool:
         """Take any message; True when the answer is news: the unit's first, or a stranger's."""
@@ -71,12 +90,12 @@ class SurfacePort:
             return False
         if not told.novation or told.family != self.unit.family:
             news = self.stranger != told.name
-            self.stranger, self.answered_ns = told.name, None
+            self.stranger, self._answered_ns = told.name, None
             return news
-        news = self.answered_ns is None
-        self.version, self.stranger, self.answered_ns = told.version, None, now_ns
+        news = self._answered_ns is None
+        self.version, self.stranger, self._answered_ns = told.version, None, now_ns
         return news
 
     def silent(self, now_ns: int) -> bool:
         """It answered before, and does not any more."""
-        return self.answered_ns is not None and now_ns - self.answered_ns > SILENT_NS
+        return self._answered_ns is not None and now_ns - self._answered_ns > SILENT_NS
