@@ -18,7 +18,7 @@ from engine.bench.jackd import JackServer, wait_until
 from engine.layout import MIDI_OUT, SafeKind
 from engine.patch import Patch, Surface
 from engine.shm import Shared
-from engine.surface import Cells, PressKind
+from engine.surface import OFF, Cells, PressKind
 
 pytestmark = pytest.mark.jack
 SECONDS = 10.0
@@ -50,9 +50,15 @@ class Midi:
         self.shared = Shared.create(folder, Patch(surfaces={"grid": Surface()}))
         self.presses: list[np.void] = []
         self.safe: list[SafeKind] = []
+        self._log = (folder.parent / "midi.log").open("w+b")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "devices.midi.process", str(folder)], stderr=subprocess.PIPE
+            [sys.executable, "-m", "devices.midi.process", str(folder)], stderr=self._log
         )
+
+    def errors(self, about: bytes) -> list[bytes]:
+        """Lines of its log that contain something."""
+        log = Path(self._log.name).read_bytes()
+        return [line for line in log.splitlines(keepends=True) if about in line]
 
     def told(self, kind: PressKind) -> list[int]:
         self.presses += list(self.shared.ring("presses").pop(4096))
@@ -72,7 +78,9 @@ class Midi:
 
     def end(self) -> str:
         self.process.terminate()
-        return self.process.communicate(timeout=SECONDS)[1].decode()
+        self.process.wait(SECONDS)
+        self._log.close()
+        return b"".join(self.errors(b"")).decode()
 
 
 @pytest.fixture
@@ -99,6 +107,43 @@ def test_it_is_found_lit_pressed_and_given_back(pads: Emulator, midi: Midi) -> N
     errors = midi.end()
     assert "grid: Launchpad Pro MK3, firmware 0465" in errors
     soon(lambda: pads.mode is Mode.LIVE)
+
+
+def test_pulled_in_the_middle_of_a_hold_and_plugged_again(pads: Emulator, midi: Midi) -> None:
+    soon(lambda: pads.mode is Mode.PROGRAMMER)
+    lit = {11: (1, 2, 3)}
+    soon(lambda: pads.colours()[11] == lit[11], lambda: midi.light(lit))
+    # A press that JACK lost would not be this test's: press again until it was heard.
+    soon(lambda: 8 in midi.told(PressKind.DOWN), lambda: (pads.release(8), pads.press(8)))
+    pads.pull()
+    soon(lambda: bool(midi.told(PressKind.LOST)))
+    pads.plug()
+    assert pads.mode is Mode.LIVE
+    before = len(midi.told(PressKind.CONNECTED))
+    soon(lambda: pads.mode is Mode.PROGRAMMER)
+    soon(lambda: len(midi.told(PressKind.CONNECTED)) > before)  # the conductor paints all of it
+    assert pads.colours()[11] == OFF
+    soon(lambda: pads.colours()[11] == lit[11], lambda: midi.light(lit))
+    assert midi.asked() == []  # no panic
+    soon(lambda: SafeKind.PANIC in midi.asked(), lambda: pads.press(8))
+
+
+def test_of_two_units_one_is_played_and_the_other_named(pads: Emulator, midi: Midi) -> None:
+    soon(lambda: pads.mode is Mode.PROGRAMMER)
+    with Emulator("Launchpad Pro MK3 2") as other:
+        soon(lambda: bool(midi.errors(b"2 ports match")))
+        assert other.mode is Mode.LIVE
+        pads.pull()
+        soon(lambda: other.mode is Mode.PROGRAMMER)
+
+        def tap() -> None:
+            other.press(88)
+            other.release(88)
+
+        soon(lambda: SafeKind.DRY_TOGGLE in midi.asked(), tap)
+        pads.plug()
+        soon(lambda: len(midi.errors(b"2 ports match")) == 2)
+        assert (pads.mode, other.mode) == (Mode.LIVE, Mode.PROGRAMMER)
 
 
 def test_without_a_server_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
