@@ -5,6 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.capture import capture_frames
+from engine.patch import Patch
+from engine.song import slowest_bar_s
+
+SLOWER = 0.75  # of the slowest song's tempo: stems may get as long as that makes them
+SPARE_SLOTS = 8
+
 
 @dataclass(frozen=True)
 class Arena:
@@ -27,3 +34,19 @@ class Arena:
     def room(self, slot: int) -> int:
         """Frames that a slot holds."""
         return self.slot_frames if slot < self.slots else self.capture_frames
+
+    @property
+    def megabytes(self) -> float:
+        return self.floats * 4 / 1e6
+
+
+def stem_slot_frames(patch: Patch) -> int:
+    """Frames of one slot: the longest role at three quarters of the slowest song's tempo."""
+    bars = max((role.bars for role in patch.roles.values()), default=1)
+    return int(bars * slowest_bar_s(patch) / SLOWER * patch.audio.rate) + 64
+
+
+def arena_of(patch: Patch) -> Arena:
+    """What a performance of the patch needs."""
+    slots = SPARE_SLOTS + 3 * sum(role.ahead + 2 for role in patch.roles.values())
+    return Arena(slots, stem_slot_frames(patch), patch.capture.kept, capture_frames(patch))

@@ -6,6 +6,7 @@ without one are drawn from their events alone.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from engine.patch import Patch
 from engine.picture import Lane, Mark, Picture, Span
 
 WINDOW_S = 0.1
+WINDOWS_AT_ONCE = 256
 AUDIBLE_DB = -50.0
 JOIN_S = 0.6  # sounds nearer than this are drawn as one
 HANDS = ("this_is_one", "tap", "let_in", "next", "regenerate", "tempo_up", "tempo_down")
@@ -22,7 +24,8 @@ HANDS = ("this_is_one", "tap", "let_in", "next", "regenerate", "tempo_up", "temp
 
 @dataclass(frozen=True)
 class Chronicle:
-    """first: the frame that is second 0 of the picture; frames: how many it shows."""
+    """first: the frame that is second 0 of the picture; frames: how many it shows. bars: the frames
+    of all bar lines, in order (even_bars, where the tempo stands)."""
 
     patch: Patch
     events: list[dict[str, Any]]
@@ -30,7 +33,7 @@ class Chronicle:
     rate: int
     first: int
     frames: int
-    played_start: int  # the frame of the piece's beat 0
+    bars: list[int]
 
     def picture(self, title: str, subtitle: str) -> Picture:
         seconds = self.frames / self.rate
@@ -50,27 +53,27 @@ class Chronicle:
         return self.patch.clock.bars_per_phrase
 
     def _bars(self) -> list[float]:
-        """Seconds of every bar line from the piece's first on."""
-        clock = self.patch.clock
-        bar = clock.beats_per_bar * 60.0 / clock.bpm
-        start = (self.played_start - self.first) / self.rate
-        count = int((self.frames / self.rate - start) / bar) + 1
-        return [start + i * bar for i in range(max(0, count)) if start + i * bar >= 0]
+        """Seconds of every bar line in the picture."""
+        last = self.first + self.frames
+        return [(bar - self.first) / self.rate for bar in self.bars if self.first <= bar <= last]
 
     def _bar_of(self, frame: int) -> int:
-        clock = self.patch.clock
-        bar = clock.beats_per_bar * 60.0 / clock.bpm * self.rate
-        return int((frame - self.played_start) // bar) + 1
+        """Counted from 1, the first bar line's."""
+        return bisect_right(self.bars, frame)
 
     def _db(self, source: str) -> np.ndarray | None:
         audio = self.levels.get(source)
         if audio is None:
             return None
-        mono = audio if audio.ndim == 1 else audio.mean(axis=1)
         window = round(WINDOW_S * self.rate)
-        rows = mono[: len(mono) // window * window].reshape(-1, window)
-        rms = np.sqrt(np.mean(rows.astype(np.float64) ** 2, axis=1))
-        return 20 * np.log10(np.maximum(rms, 1e-9))
+        count = len(audio) // window
+        power = np.zeros(count)
+        for at in range(0, count, WINDOWS_AT_ONCE):  # a night does not fit the memory
+            some = audio[at * window : min(count, at + WINDOWS_AT_ONCE) * window]
+            mono = some if some.ndim == 1 else some.mean(axis=1)
+            rows = mono.reshape(-1, window).astype(np.float64)
+            power[at : at + len(rows)] = np.mean(rows**2, axis=1)
+        return 20 * np.log10(np.maximum(np.sqrt(power), 1e-9))
 
     def _audible(self, source: str, label: str, role: str) -> list[Span]:
         levels = self._db(source)
@@ -192,3 +195,9 @@ class Chronicle:
             elif e["event"] == "panic":
                 marks.append(Mark(self._s(e["frame"]), "panic", "hand"))
         return marks
+
+
+def even_bars(patch: Patch, start: int, end: int, rate: float) -> list[int]:
+    """The frames of the bar lines of a piece that begins at `start`, at the patch's tempo."""
+    bar = patch.clock.beats_per_bar * 60.0 / patch.clock.bpm * rate
+    return [round(start + i * bar) for i in range(max(0, int((end - start) / bar) + 1))]

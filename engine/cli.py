@@ -27,6 +27,7 @@ from engine.cli_cv import add_cv_arguments, calibrate_command
 from engine.cli_demo import add_demo_arguments, demo
 from engine.cli_launchpad import add_commands as add_launchpad
 from engine.cli_rig import add_commands, add_rig_options, chosen_rig, say_rig
+from engine.cli_words import number, performance_name, whole
 
 RELOAD_S = 60.0  # a check takes at most a third of it
 
@@ -46,15 +47,21 @@ def run(args: argparse.Namespace) -> int:
                 (session / "rig.yaml").write_bytes(rig.read_bytes())
         except OSError as error:
             print(f"playing without a recording: {error}", file=sys.stderr)
-    return Supervisor(
+    files = {"patch": str(args.patch.resolve()), **({"rig": str(rig.resolve())} if rig else {})}
+    supervisor = Supervisor(
         patch,
         args.name,
         JackBypass(patch),
         session=session,
         seconds=args.seconds,
         keep_dry=args.keep_dry,
-        files={"patch": str(args.patch.resolve()), **({"rig": str(rig.resolve())} if rig else {})},
-    ).run()
+        files=files,
+    )
+    try:
+        return supervisor.run()
+    except OSError as error:
+        print(f"{args.patch}: {error}", file=sys.stderr)
+        return FAILED
 
 
 def render(args: argparse.Namespace) -> int:
@@ -101,7 +108,7 @@ def doctor(args: argparse.Namespace) -> int:
     from engine import doctor as checks
 
     found = checks.report()
-    say_json([c.as_json() for c in found]) if args.json else print(checks.as_text(found))
+    say_json(checks.as_json(found)) if args.json else print(checks.as_text(found))
     return FAILED if checks.worst(found) is checks.Status.FAIL else DONE
 
 
@@ -224,9 +231,10 @@ def _parser() -> argparse.ArgumentParser:
     c = add("run", run, "perform a patch until told to stop")
     c.add_argument("patch", type=Path, nargs="?", default=DEFAULT_PATCH)
     add_rig_options(c)
-    c.add_argument("--name", default="segue", help="of this performance (for `segue status`)")
+    c.add_argument("--name", type=performance_name, default="segue",
+                   help="of this performance (for `segue status`)")  # fmt: skip
     c.add_argument("--session", type=Path, help="folder for log and recording")
-    c.add_argument("--seconds", type=float, help="stop after so long")
+    c.add_argument("--seconds", type=number(0.0, 1e7, "seconds"), help="stop after so long")
     c.add_argument(
         "--keep-dry",
         action="store_true",
@@ -238,7 +246,8 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("patch", type=Path)
     c.add_argument("--input", type=Path, required=True, help="channels as the patch numbers them")
     c.add_argument("--out", type=Path, required=True, help="a WAV of the main bus")
-    c.add_argument("--tail", type=float, default=2.0, help="seconds after the input's end")
+    c.add_argument("--tail", type=number(0.0, 3600.0, "seconds"), default=2.0,
+                   help="seconds after the input's end")  # fmt: skip
     add_commands(add)
     c = add("replay", replay, "render a recorded performance again")
     c.add_argument("session", type=Path, help="a session folder, or one of its takes")
@@ -247,6 +256,9 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--export", type=Path, help="folder for aligned tracks, stems and MIDI")
     c.add_argument("--mute", action="append", default=[], metavar="SOURCE")
     c.add_argument("--level", action="append", default=[], metavar="SOURCE=DB")
+    c.add_argument("--texture", action="append", default=[], metavar="NAME=FILE",
+                   help="a sound file instead of what this player made")  # fmt: skip
+    c.add_argument("--picture", type=Path, help="a PNG of what sounded when, and why")
     c.add_argument("--soundfont", type=Path, help="where the session's own is not here")
     add("devices", devices, "what audio and MIDI devices there are")
     add("doctor", doctor, "is this machine fit for a stage?")
@@ -256,8 +268,9 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--name", help="which performance, where there are several")
     c = add("bench", bench, "measure, with the peers it needs")
     c.add_argument("what", choices=("forward", "latency", "performance"))
-    c.add_argument("--block", type=int, default=128, help="frames a period")
-    c.add_argument("--seconds", type=float, default=600.0, help="how long misses are counted")
+    c.add_argument("--block", type=whole(32, 1024, "frames"), default=128, help="frames a period")
+    c.add_argument("--seconds", type=number(1.0, 86400.0, "seconds"), default=600.0,
+                   help="how long misses are counted")  # fmt: skip
     c.add_argument("--only", nargs="+", default=[], help="of performance: these measurements")
     c = add("schema", schema, "the JSON Schema of a patch, set or rig, for editors that check YAML")
     c.add_argument("what", choices=("patch", "set", "rig"), nargs="?", default="patch")
@@ -266,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     c.set_defaults(function=cv)
     add_cv_arguments(c)
     c = add("gig", gig, "twelve minutes live over JACK, judged by ear of other clients")
-    c.add_argument("--minutes", type=float, default=12.0)
+    c.add_argument("--minutes", type=number(0.1, 1440.0, "minutes"), default=12.0)
     c.add_argument("--keep", type=Path, help="folder to keep the captures in")
     return parser
 
@@ -280,6 +293,9 @@ def main(argv: list[str] | None = None) -> int:
         return FAILED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:  # a disk or a device that no command expected to fail
+        print(error, file=sys.stderr)
         return FAILED
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,13 @@ from engine.cli_rig import add_rig_options
 
 def channel_of(text: str) -> int | str:
     """A channel from 1, or a pattern of port names."""
-    return int(text) if text.isdigit() else text
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no pattern ({error})") from None
+    return text
 
 
 def add_cv_arguments(command: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -131,7 +132,7 @@ def soundcheck(args: argparse.Namespace) -> int:
     from models.aubio.tuning import pitches
 
     path = args.rig or default_rig()
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises for a name that no disk takes
         print(f"{path}: no such rig; `segue rig {args.patch}` makes one", file=sys.stderr)
         return WRONG
     try:

@@ -50,18 +50,28 @@ def capture(conductor: Conductor, ask: Ask) -> str:
             "bars": bars,
         }
     )
-    return f"capturing {bars} bars of {source}"
+    said = f"capturing {bars} bars of {source}"
+    return said if _open(conductor) else f"{said}; it waits for a hand"
 
 
 def queue_captured(conductor: Conductor, now: int) -> None:
-    """What has become ready goes to its boundary by itself, where stems may enter."""
+    """What has become ready goes to its boundary by itself, where stems may enter. What was
+    captured where nothing generated may be heard (nothing let in, DRY, standby) never does: it is
+    there, and a hand puts it in. While a song changes it waits until that has happened."""
     assert conductor.line is not None
     for entry in list(conductor.book.entries.values()):
-        if entry.fresh and entry.state is StemState.READY:
+        if not entry.fresh or entry.state is not StemState.READY:
+            continue
+        if not _open(conductor):
+            entry.fresh, entry.held = False, True
+        elif conductor.programme.enters(now):
             entry.fresh = False
-            if conductor.let_in:
-                conductor.wanted.difference_update(conductor.book.rival_roles(entry.role))
-                conductor.book.enqueue(entry.id, conductor.line, now, entry.at, entry.turn)
+            conductor.wanted.difference_update(conductor.book.rival_roles(entry.role))
+            conductor.book.enqueue(entry.id, conductor.line, now, entry.at, entry.turn)
+
+
+def _open(conductor: Conductor) -> bool:
+    return conductor.let_in and not conductor.dry and not conductor.programme.standby
 
 
 def _source(patch: Patch, role: str, said: str | None, sources: list[str]) -> str:

@@ -45,7 +45,8 @@ class ConductorProcess:
         self.shared, self.stop = shared, stop
         session = shared.meta.get("session")
         assert shared.folder is not None
-        self.journal = Journal(shared.folder, Path(session) if session else None)
+        mark = shared.meta.get("performance")
+        self.journal = Journal(shared.folder, Path(session) if session else None, mark)
         self.conductor = Conductor(
             shared.patch,
             shared.slots,

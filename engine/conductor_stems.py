@@ -23,6 +23,8 @@ def _line(conductor: Conductor) -> Timeline:
 def _next(conductor: Conductor, ask: Ask) -> str:
     """Every role that plays gets its next variation."""
     book, line = conductor.book, _line(conductor)
+    for name in conductor.patch.roles:
+        book.release(name)
     changed = [
         name
         for name in conductor.patch.roles
@@ -88,6 +90,7 @@ def _enter(conductor: Conductor, ask: Ask) -> str:
         return "no role"
     conductor.wanted.difference_update(conductor.book.rival_roles(ask.role))
     conductor.wanted.add(ask.role)
+    conductor.book.release(ask.role)
     if ask.at is not None and conductor.let_in and not conductor.book.playing(ask.role):
         conductor.book.enter(ask.role, _line(conductor), ask.now, ask.at)
     return "wanted"

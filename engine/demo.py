@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from engine import demo_score
-from engine.chronicle import Chronicle
+from engine.chronicle import Chronicle, even_bars
 from engine.gig.judge import find_clicks
 from engine.gig.night import Night, Song
 from engine.ledger import stage_figures
@@ -73,8 +73,9 @@ def render_demo(patch: Patch, folder: Path, progress: Callable[[float], None]) -
     figures = _figures(main, levels, rendered)
     played = [x for n, x in levels.items() if n.startswith("input.")]
     figures["clicks"] = _clicks(main, played, patch, rendered.rate)
+    bars = even_bars(patch, rendered.start, end, rendered.rate)
     chronicle = Chronicle(
-        patch, rendered.events, levels, rendered.rate, rendered.start, len(main), rendered.start
+        patch, rendered.events, levels, rendered.rate, rendered.start, len(main), bars
     )
     subtitle = (
         f"{patch.clock.bpm:g} BPM, rendered offline by the engine that plays live; "
@@ -127,7 +128,8 @@ def live_result(patch: Patch, session: Path, costs: dict[str, dict[str, float]])
     names = [f"input.{n}" for n in patch.inputs]
     levels = {n: recorded.tracks[n][begin - first :, 0].astype(np.float32) for n in names}
     levels["main"] = main
-    chronicle = Chronicle(patch, events, levels, rate, begin, len(main), notes[0])
+    bars = even_bars(patch, notes[0], begin + len(main), rate)
+    chronicle = Chronicle(patch, events, levels, rate, begin, len(main), bars)
     sound = check(main.T, rate)
     gaps = sum(e["a"] for e in events if e["event"] == "gap")
     subtitle = f"{patch.clock.bpm:g} BPM, played live; {sound.lufs:.1f} LUFS, gaps {gaps} frames"

@@ -86,6 +86,10 @@ def worst(checks: Iterable[Check]) -> Status:
     return max((check.status for check in checks), key=order.index, default=Status.OK)
 
 
+def as_json(checks: list[Check]) -> dict[str, Any]:
+    return {"worst": worst(checks).value, "checks": [check.as_json() for check in checks]}
+
+
 def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Check:
     found = f"{version[0]}.{version[1]}"
     if version < (3, 11):

@@ -468,8 +468,11 @@ int64_t seg_desk_out(seg_desk *d, float *out, int channels, int64_t t, int n) {
       seg_scatter(out, channels, p->channels[1], n, right);
     }
   }
-  for (int i = 0; i < d->line_count; i++)
-    seg_cv_line(&d->lines[i], t, n, out + d->lines[i].channel, channels);
+  for (int i = 0; i < d->line_count; i++) {
+    const seg_line *line = &d->lines[i];
+    seg_cv_line(line, t, n, out + line->channel, channels);
+    if (line->kept) seg_gather(out, channels, line->channel, n, 1, line->kept);
+  }
   float decay = powf(d->peak_decay, (float)n);
   seg_peaks(d->sources, d->stride, 2 * d->source_count, n, decay, d->source_peaks);
   seg_peaks(d->buses, d->stride, 2 * d->bus_count, n, decay, d->bus_peaks);

@@ -244,6 +244,7 @@ typedef struct {
   int64_t width;  /* of a pulse */
   int32_t ppqn;   /* pulses a beat; 0: one every bar, -1: every phrase */
   int32_t pad;
+  float *kept;    /* recorded: a copy of what left; or NULL */
 } seg_line;
 
 typedef struct {

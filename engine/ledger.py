@@ -14,6 +14,8 @@ import numpy as np
 from engine.shm import Shared
 from engine.shm_records import STAGES
 
+LAST_MOST = 8192  # rows of one that ended, looked for: some twenty seconds
+
 # Stage -> share of a period.
 BUDGETS: dict[str, float] = {
     "admit": 0.03,
@@ -29,6 +31,47 @@ def recent(shared: Shared, most: int = 20_000) -> np.ndarray:
     count, size = int(shared.ledger_count[0]), len(shared.ledger)
     first = max(0, count - min(most, size))
     return shared.ledger[np.arange(first, count) % size]
+
+
+class LedgerCursor:
+    """Every row, read bit by bit: take() at least once in LEDGER_ROWS blocks and none is missed.
+    An audio process that follows another counts from the first row again."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._read = 0
+        self._pid = 0
+        self._frame = -1  # of the last row
+
+    def take(self) -> np.ndarray:
+        """Rows since the last call, oldest first; a copy."""
+        ledger, size = self._shared.ledger, len(self._shared.ledger)
+        pid, count = self._pid_now(), int(self._shared.ledger_count[0])
+        last = ledger[:0]
+        if count < self._read or pid != self._pid:
+            last = self._last_of_predecessor(count) if self._pid else last
+            self._read, self._pid = 0, self._pid_now()
+        rows = ledger[np.arange(max(self._read, count - size), count) % size]
+        self._read = count
+        found = np.concatenate([last, rows])
+        if len(found):
+            self._frame = int(found["frame"][-1])
+        return found
+
+    def _pid_now(self) -> int:
+        clock = self._shared.clock()
+        return 0 if clock is None else clock.pid
+
+    def _last_of_predecessor(self, count: int) -> np.ndarray:
+        """Rows that it wrote after our last look and that are there yet: they go on in time. count:
+        of its successor's."""
+        ledger = self._shared.ledger
+        size = len(ledger)
+        places = np.arange(self._read, self._read + min(LAST_MOST, size)) % size
+        rows = ledger[places[places >= count]]
+        frames = np.concatenate([[self._frame], rows["frame"]])
+        goes_on = np.diff(frames) > 0
+        return rows[: len(rows) if goes_on.all() else int(np.argmin(goes_on))]
 
 
 def stage_figures(stages_ns: np.ndarray, period_us: float) -> dict[str, dict[str, float]]:

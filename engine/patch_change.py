@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from engine.arena import stem_slot_frames
 from engine.mixer import BUS_ORDER, sent_buses
 from engine.patch import Patch
-from engine.shm_records import stem_slot_frames
 
 # Of each part of a patch, what may change while it plays.
 MUSICAL: dict[str, frozenset[str]] = {

@@ -132,7 +132,7 @@ class LivePerformance:
         self.cv = CvOutputs(patch, self.state, channels.cv, rate, self.mixer, self.cv_in.rows)
         self.tick = Tick(rate)
         self._click = self.mixer.sources[self.mixer.index["click"]]
-        connect_taps(shared, self.mixer)
+        connect_taps(shared, self.mixer, list(channels.cv))
         self._known_bad = self.mixer.not_finite.copy()
         self.stage_ns = (0,) * len(STAGES)
         self._channels_in = max(1, channels.channels_in)

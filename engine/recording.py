@@ -3,9 +3,10 @@
 A session folder holds log.jsonl (the conductor's: one event a line, with its frame) and a folder a
 performance, take-01 and so on:
 
-    session.json     format, versions, first frame, rate, tracks (written when the sound begins)
+    session.json     format, versions, first frame, rate, tracks, and which performance of the
+                     log it is (written when the sound begins)
     patch.json       as the processes had it
-    tracks/*.au      inputs and textures as they came, buses as they left (engine/tracks.py)
+    tracks/*.au      what came in as it came, buses and voltages as they left (engine/tracks.py)
     admitted.bin     ADMITTED records in order (engine/admitted.py), after one line of text
     jumps.jsonl      {"frame", "frames"}: where the tracks hold nothing
     again.bin        blocks that came with a frame that had been, as the recorder's ring held them
@@ -36,7 +37,7 @@ from engine.shm import Shared
 from engine.tracks import Track, TrackWriter, tracks_of
 from engine.versions import layout_hash, versions
 
-FORMAT = 1
+FORMAT = 2
 ADMITTED_HEAD = b"segue admitted records, format 1".ljust(63) + b"\n"
 RECORDS_A_TURN = 2048
 BLOCKS_A_TURN = 256
@@ -114,6 +115,7 @@ class Recording:
         facts: dict[str, Any] = {
             "format": FORMAT,
             "layout": layout_hash(),
+            "performance": self.shared.meta.get("performance"),
             "versions": versions(),
             "rate": self.rate,
             "first_frame": first,

@@ -8,18 +8,15 @@ What streams and textures gave is fed as it sounded, so no model runs. Not real-
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from engine.admitted import AdmittedKind, data_of
 from engine.layout import BLOCK_FRAMES, COMMAND, NOTE, SAFE, CommandKind, audio_dtype
-from engine.mixer import BUS_ORDER
 from engine.patch import Patch, source_names
 from engine.performance import ChannelMap, LivePerformance
 from engine.sampler import MAX_FRAMES
@@ -28,7 +25,7 @@ from engine.shm import Shared
 from engine.soundfont import SoundFontError, prove
 from engine.state import RAMP
 from engine.tape import Tape, voltages_of
-from engine.tracks import TrackError, read_track, tracks_of
+from engine.tracks import TrackError, read_track
 
 CHANNELS_MAX = 256
 FRAME_MAX = 2**60
@@ -37,9 +34,12 @@ _K = AdmittedKind
 
 @dataclass(frozen=True)
 class Edit:
-    """Changes on replay. levels: linear gain by source (engine.patch.source_names); 0 mutes."""
+    """Changes on replay. levels: linear gain by source (engine.patch.source_names); 0 mutes.
+    textures: by player, what is heard instead of what it made: float32 (frames, 2) at the session's
+    rate, from the session's first frame on; silent after its end."""
 
     levels: dict[str, float] = field(default_factory=dict)
+    textures: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Replay:
         self.patch = _from_tape(session.patch)
         self._soundfont = soundfont
         self._session_rate = session.rate
-        self._tape = Tape(session)
+        self._tape = Tape(session, self.edit.textures)
         self.source_names = source_names(self.patch)
         self._textures = [n for n, p in self.patch.players.items() if p.to]
         self._arena = np.zeros(max(2, session.arena), np.float32)
@@ -244,9 +244,6 @@ def _note_rings(patch: Patch) -> list[str]:
     return [*rings, *(["stem_notes"] if any(r.voice for r in patch.roles.values()) else [])]
 
 
-# ---- the check
-
-
 @cache
 def _proved(path: Path) -> Path:
     """In a child, once. Raises SessionError."""
@@ -255,104 +252,3 @@ def _proved(path: Path) -> Path:
     except SoundFontError as error:
         raise SessionError(str(error)) from None
     return path
-
-
-@dataclass
-class Check:
-    """equal: main as rendered is main as recorded, outside gaps. frames: compared. gaps: (frame,
-    frames) that nobody played or recorded. first_difference: a frame, or None. speed: times real
-    time."""
-
-    equal: bool = True
-    frames: int = 0
-    gaps: list[tuple[int, int]] = field(default_factory=list)
-    first_difference: int | None = None
-    different: int = 0
-    speed: float = 0.0
-    lives: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        return {**vars(self)}
-
-
-def check(session: Session, replay: Replay, bus: str = "main") -> Check:
-    """Render the session and compare a bus with its track."""
-    result = Check(lives=len(session.lives))
-    known = first_unknown(session)
-    places = _places(session, f"bus.{bus}")
-    track = session.tracks.get(f"bus.{bus}")
-    if track is None:
-        raise SessionError(f"the track bus.{bus} is missing: there is nothing to compare with")
-    row = BUS_ORDER.index(bus)
-    expected = first = session.first_frame
-    begun = time.perf_counter()
-    rendered = 0
-    lost = _holes(session)
-    for block in replay.blocks():
-        rendered += block.n
-        if block.t > expected:
-            result.gaps.append((expected, block.t - expected))
-        expected = block.t + block.n
-        recorded = _recorded(block, track, first, places)
-        holes = any(s < expected and block.t < e for s, e in lost) and block.again is None
-        if len(recorded) < block.n or expected > known or holes:
-            result.gaps.append((block.t, block.n))
-            continue
-        result.frames += block.n
-        made = block.engine.mixer.buses[row, :, : block.n]
-        same = recorded == made.T.view(np.uint32)
-        if not same.all():
-            wrong = np.flatnonzero(~same.all(axis=1))
-            result.different += len(wrong)
-            result.equal = False
-            if result.first_difference is None:
-                result.first_difference = block.t + int(wrong[0])
-    if first + len(track) > expected:  # recorded, and nobody says how it came about
-        result.gaps.append((expected, first + len(track) - expected))
-    seconds = time.perf_counter() - begun
-    result.speed = rendered / session.rate / seconds if seconds else 0.0
-    result.gaps = _joined_gaps(result.gaps)
-    result.equal = result.equal and result.frames > 0
-    result.problems = [*session.problems, *dict.fromkeys(replay.problems)]
-    return result
-
-
-def _places(session: Session, name: str) -> slice:
-    """A track's rows among all."""
-    row = 0
-    for track in tracks_of(session.patch):
-        if track.name == name:
-            return slice(row, row + track.channels)
-        row += track.channels
-    raise SessionError(f"no track {name} in this session")
-
-
-def _recorded(block: Block, track: np.ndarray, first: int, places: slice) -> np.ndarray:
-    """What was recorded of a block: bits (n, 2), fewer where there are none."""
-    if block.again is not None:
-        kept = block.again[places].T
-        return kept.view(np.uint32) if not np.isnan(block.again).any() else kept[:0]
-    a = block.t - first
-    return track[max(0, a) : a + block.n].view(">u4") if a >= 0 else track[:0].view(">u4")
-
-
-def first_unknown(session: Session) -> int:
-    """The frame at which the first of the input tracks that are there ends."""
-    lengths = [len(a) for n, a in session.tracks.items() if not n.startswith("bus.")]
-    return session.first_frame + min(lengths, default=session.frames)
-
-
-def _holes(session: Session) -> list[tuple[int, int]]:
-    """(first, end) of every stretch that the tracks do not hold."""
-    return [(frame, frame + frames) for frame, frames in session.jumps]
-
-
-def _joined_gaps(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
-    for frame, frames in gaps:
-        if joined and sum(joined[-1]) == frame:
-            joined[-1] = (joined[-1][0], joined[-1][1] + frames)
-        else:
-            joined.append((frame, frames))
-    return joined

@@ -154,7 +154,7 @@ def _near(q: float, beat: float, bar: int) -> float:
 
 def midi_file(session: Session, notes: list[tuple[int, int, int, int, bool]]) -> mido.MidiFile:
     """notes: (frame, voice, key, velocity, on). One track for time and markers, one a voice."""
-    lines = _timelines(session)
+    lines = timelines(session)
     segments = tempo_map(lines, session.first_frame, session.rate)
     starts = [s.frame for s in segments]
 
@@ -201,7 +201,8 @@ def _track(name: str, events: list[tuple[int, Any]]) -> mido.MidiTrack:
     return track
 
 
-def _timelines(session: Session) -> list[tuple[int, float, float, int]]:
+def timelines(session: Session) -> list[tuple[int, float, float, int]]:
+    """(frame, beat, bpm, beats_per_bar) as they came into force."""
     found = []
     for life in session.lives:
         commands = life.records[life.records["kind"] == AdmittedKind.COMMAND]

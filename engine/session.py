@@ -67,8 +67,8 @@ class Session:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The conductor's log, of all performances of the folder; whole lines only."""
-        return read_lines(self.take.parent / "log.jsonl")
+        """The conductor's log of this performance; whole lines only."""
+        return lines_of(read_lines(self.take.parent / "log.jsonl"), self.facts.get("performance"))
 
     @property
     def frames(self) -> int:
@@ -146,6 +146,21 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         if isinstance(row, dict):
             rows.append(row)
     return rows
+
+
+def lines_of(lines: list[dict[str, Any]], performance: Any) -> list[dict[str, Any]]:
+    """Those of one performance of several in a log: clocks may count the same frames twice. A
+    conductor begins by saying which it is; None: all (nobody says, in what was rendered)."""
+    if performance is None:
+        return lines
+    mine: list[dict[str, Any]] = []
+    inside = False
+    for line in lines:
+        if line.get("event") == "log_opened":
+            inside = line.get("performance") == performance
+        elif inside:
+            mine.append(line)
+    return mine
 
 
 WANTED: dict[str, dict[str, type]] = {

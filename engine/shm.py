@@ -13,18 +13,19 @@ import contextlib
 import json
 import mmap
 import os
+import secrets
 import select
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.arena import Arena
-from engine.capture import capture_frames
+from engine.arena import arena_of
 from engine.kernel import ffi, lib
 from engine.patch import Patch
 from engine.ring import Ring
@@ -36,7 +37,6 @@ from engine.shm_records import (
     Clock,
     process_names,
     ring_table,
-    stem_slot_frames,
     timeline_of,
     timeline_record,
 )
@@ -54,6 +54,18 @@ def _map(path: Path | None, size: int, create: bool) -> mmap.mmap:
         return mmap.mmap(descriptor, size)
     finally:
         os.close(descriptor)
+
+
+def _need_room(where: Path, patch: Patch) -> None:
+    """The arena is touched as a whole: without memory behind it that would be a SIGBUS."""
+    places = arena_of(patch)
+    free = shutil.disk_usage(where).free / 1e6
+    if places.megabytes > free:
+        raise OSError(
+            f"the stem arena needs {places.megabytes:.0f} MB ({places.slots} stems of "
+            f"{places.slot_frames} frames), {where} has {free:.0f} MB free: fewer bars or `ahead` "
+            "(roles.NAME.bars, roles.NAME.ahead), or more memory"
+        )
 
 
 class Section:
@@ -95,7 +107,7 @@ class Shared:
         self.names = process_names(patch)
         self.slots = int(meta["slots"])
         self.slot_frames = int(meta["slot_frames"])
-        self.places = Arena(self.slots, self.slot_frames, patch.capture.kept, capture_frames(patch))
+        self.places = replace(arena_of(patch), slots=self.slots, slot_frames=self.slot_frames)
         self._rings: dict[str, Ring] = {}
         self._table = ring_table(patch, meta.get("session") is not None)
         self.sections = {
@@ -148,15 +160,19 @@ class Shared:
         session: str | None = None,
         performing: bool = False,
     ) -> Shared:
-        """The supervisor's: a new folder with everything in it."""
+        """The supervisor's: a new folder with everything in it. Raises OSError, also where its
+        memory has no room for the patch's stems."""
+        _need_room(folder.parent, patch)
         folder.mkdir(mode=0o700)
+        places = arena_of(patch)
         meta = {
             "pid": os.getpid(),
-            "slots": 8 + 3 * sum(r.ahead + 2 for r in patch.roles.values()),
-            "slot_frames": stem_slot_frames(patch),
+            "slots": places.slots,
+            "slot_frames": places.slot_frames,
             "bells": bells or {},
             "session": session,
             "performing": performing,
+            "performance": secrets.token_hex(8),  # which one, where a folder holds several
         }
         (folder / "patch.json").write_text(patch.to_json())
         (folder / "meta.json").write_text(json.dumps(meta))
@@ -171,9 +187,9 @@ class Shared:
     @classmethod
     def private(cls, patch: Patch, session: str | None = None) -> Shared:
         """For the offline context: the same in this process's own memory."""
-        slots = 8 + 3 * sum(r.ahead + 2 for r in patch.roles.values())
-        frames = stem_slot_frames(patch)
-        meta = {"slots": slots, "slot_frames": frames, "bells": {}, "session": session}
+        places = arena_of(patch)
+        meta: dict[str, Any] = {"slots": places.slots, "slot_frames": places.slot_frames}
+        meta |= {"bells": {}, "session": session}
         return cls(None, patch, meta, create=True)
 
     def remove(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -10,16 +11,26 @@ from pathlib import Path
 
 SHM_ROOT = Path("/dev/shm")
 PREFIX = "segue-"
+NAME_MOST = 200
+PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+
+
+def plain_name(name: str) -> str:
+    """A performance's name as a part of a file name, whatever is in it (spaces, slashes, emoji).
+    Raises ValueError for one that is empty or longer than NAME_MOST."""
+    if PLAIN.fullmatch(name):
+        return name
+    if not name.strip() or len(name) > NAME_MOST:
+        raise ValueError(f"name is {name[:60]!r}, expected 1 to {NAME_MOST} characters")
+    mark = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8]
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:31] + f"-{mark}"
 
 
 def folder_for(name: str) -> Path:
-    """The folder of a new performance. name: as on the command line, for people and `status`."""
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
-        raise ValueError(
-            f"name is {name!r}, expected letters, digits, '-', '_' and '.', 40 at most"
-        )
+    """The folder of a new performance. name: as on the command line, for people and `status`.
+    Raises ValueError as plain_name does."""
     root = SHM_ROOT if SHM_ROOT.is_dir() else Path(tempfile.gettempdir())
-    return root / f"{PREFIX}{os.getuid()}-{name}-{os.getpid()}"
+    return root / f"{PREFIX}{os.getuid()}-{plain_name(name)}-{os.getpid()}"
 
 
 def running(name: str | None = None) -> list[Path]:
@@ -35,7 +46,11 @@ def sweep() -> list[Path]:
     return stale
 
 
-def _folders(name: str | None) -> list[Path]:
+def _folders(said: str | None) -> list[Path]:
+    try:
+        name = None if said is None else plain_name(said)
+    except ValueError:
+        return []
     pattern = f"{PREFIX}{os.getuid()}-{name or '*'}-*"
     found = [f for f in sorted(SHM_ROOT.glob(pattern)) if f.is_dir()]
     exact = f"{PREFIX}{os.getuid()}-{name}"  # "a-b" is no performance named "a"

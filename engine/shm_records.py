@@ -12,7 +12,6 @@ import numpy as np
 from engine import layout
 from engine.capture import capture_rows, captured
 from engine.patch import PERFORMER, Patch, guarded_sources
-from engine.song import slowest_bar_s
 from engine.state import MAX_SOURCES, STATE, TIMELINE
 from engine.timeline import Timeline
 from engine.tracks import tap_dtype
@@ -158,12 +157,6 @@ def ring_table(patch: Patch, recording: bool) -> dict[str, tuple[np.dtype, int, 
         rings["performer_notes"] = (layout.NOTE, 1024, "midi")
         rings["computer_notes"] = (layout.NOTE, 256, "midi")
     return rings
-
-
-def stem_slot_frames(patch: Patch) -> int:
-    """Frames of one arena slot: the longest role at three quarters of the slowest song's tempo."""
-    bars = max((role.bars for role in patch.roles.values()), default=1)
-    return int(bars * slowest_bar_s(patch) / 0.75 * patch.audio.rate) + 64
 
 
 def timeline_of(record: np.ndarray) -> Timeline:

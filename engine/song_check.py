@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.arena import arena_of
 from engine.patch import AUDITION, EFFECTS, Patch, source_names
 from engine.patch_read import suggest
 from engine.patch_yaml import describe
 from engine.song import Scene, songs_of
 
-MAX_STEM_S = 64  # the stem arena has MAX_STEMS slots of the longest role: about 1 GB at this length
+MAX_STEM_S = 64
+MAX_ARENA_MB = 4096  # of memory for all stems: a place for each is as long as the longest role
 Fault = tuple[str, str, str]
 
 
 def song_faults(patch: Patch) -> Iterator[Fault]:
     """Every fault between the songs of a patch and its parts."""
     yield from _lengths(patch)
+    yield from _memory(patch)
     for name, song in patch.songs.items():
         key = f"songs.{name}"
         for scene_name, scene in song.scenes.items():
@@ -43,6 +46,19 @@ def _lengths(patch: Patch) -> Iterator[Fault]:
             where = f", in the song {song.name}" if patch.songs else ""
             found = f"{role.bars} bars, which last {seconds:.0f} s at {song.bpm:g} BPM{where}"
             yield f"roles.{name}.bars", found, f"stems of at most {MAX_STEM_S} s"
+
+
+def _memory(patch: Patch) -> Iterator[Fault]:
+    places = arena_of(patch)
+    if places.megabytes <= MAX_ARENA_MB or not patch.roles:
+        return
+    longest = max(patch.roles, key=lambda n: patch.roles[n].bars)
+    found = (
+        f"{patch.roles[longest].bars} bars, with which the {places.slots} places of the stem arena "
+        f"need {places.megabytes:.0f} MB"
+    )
+    expected = f"at most {MAX_ARENA_MB} MB: fewer bars, fewer roles, or less `ahead`"
+    yield f"roles.{longest}.bars", found, expected
 
 
 def _scene(patch: Patch, key: str, scene: Scene) -> Iterator[Fault]:

@@ -88,12 +88,21 @@ class StemAsking(StemShelf):
         place = self._place(role_name, replaces) if ahead is None else 0
         if role.maker == CAPTURE_MAKER and not role.folder:
             return None
-        if place is None or beats * 60.0 * line.rate / bpm + 1 > self.slot_frames:
+        if place is None:
+            return None
+        seconds = beats * 60.0 / bpm
+        if seconds * line.rate + 1 > self.slot_frames:
+            needed, there = (x * 8 / 1e6 for x in (seconds * line.rate, self.slot_frames))
+            reason = f"{role.bars} bars at {bpm:.1f} BPM need {needed:.1f} MB, a place of the stem "
+            reason += f"arena has {there:.1f} MB"
+            self._tell_once(role_name, now, "no_room", reason)
             return None
         if ahead is None:
             self._make_way(role_name, place)
         slot = self._free_slot()
         if slot is None:
+            reason = f"all {self.slots} places of the stem arena are taken"
+            self._tell_once(role_name, now, "no_room", reason)
             return None
         seed = self.next_id
         if role.folder is not None:  # its files in turn

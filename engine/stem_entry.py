@@ -22,7 +22,8 @@ class StemEntry:
     what plays once ends. began: the beat where it began. stretch_of: the id of the stem it was
     stretched from, 0: none. midi: its slot holds notes (engine/stem_notes.py). choke: a group of
     its own beside its role's; of a group one sounds.
-    source: what it was captured from, '': it was made. fresh: captured, not in the queue yet.
+    source: what it was captured from, '': it was made. fresh: captured, not in the queue yet. held:
+    captured where nothing might enter, so it enters by a hand only.
     want: what it is made for (engine/song_wants.py), empty: it fits everywhere. anchor: beat of its
     start on the line of the song that begins there, where that is another."""
 
@@ -57,6 +58,7 @@ class StemEntry:
     anchor: float | None = None
     source: str = ""
     fresh: bool = False
+    held: bool = False
 
     def become(self, state: StemState) -> None:
         self.state = step(self.state, state)

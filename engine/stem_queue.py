@@ -38,7 +38,7 @@ class StemQueue(StemOrders):
             if other.state is _S.QUEUED and not other.sent:
                 self.unqueue(other.id, now)
         entry.become(_S.QUEUED)
-        entry.sent, entry.stop_frame = False, 0
+        entry.sent, entry.stop_frame, entry.held = False, 0, False
         entry.at, entry.turn = at, play or entry.play
         self._plan(entry, line, now)
         self._say(entry, now)
@@ -88,6 +88,11 @@ class StemQueue(StemOrders):
         entry.beat, entry.stop_frame = None, 0
         self._say(entry, now)
         return True
+
+    def release(self, role: str) -> None:
+        """A hand asks for a role: what is held of it may enter."""
+        for entry in self.of(role, _S.READY):
+            entry.held = False
 
     def panic(self, now: int) -> None:
         for entry in self.entries.values():

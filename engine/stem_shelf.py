@@ -95,7 +95,7 @@ class StemShelf:
     def ready(self, role: str) -> list[StemEntry]:
         """What may enter: ready ones, else those that are done."""
         for state in (_S.READY, _S.DONE):
-            if found := [e for e in self.of(role, state) if self.fits(e)]:
+            if found := [e for e in self.of(role, state) if self.fits(e) and not e.held]:
                 return found
         return []
 
@@ -219,13 +219,17 @@ class StemShelf:
             entry.play = entry.turn = Play(told["play"])
         entry.choke = str(told.get("choke") or entry.choke)
         for text in str(told.get("skipped", "")).splitlines():
-            if text not in self.told:
-                self.told.add(text)
-                self.news.append(
-                    {"event": "stem_file", "frame": now, "role": entry.role, "reason": text}
-                )
+            self._tell_once(entry.role, now, "stem_file", text)
 
     # ---- telling
+
+    def _tell_once(self, role: str, now: int, event: str, reason: str) -> None:
+        """What a player or a patch should know, but not every tick: once for each role, what runs
+        out of room, and for each file, what is wrong with it."""
+        mark = reason if event == "stem_file" else f"{event} {role}"
+        if mark not in self.told:
+            self.told.add(mark)
+            self.news.append({"event": event, "frame": now, "role": role, "reason": reason})
 
     def _say(self, entry: StemEntry, frame: int) -> None:
         self.news.append(

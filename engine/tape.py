@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.layout import BLOCK_FRAMES
+from engine.mixer import linear
 from engine.patch import Patch
 from engine.session import Session
 from engine.tracks import tracks_of
@@ -17,23 +18,38 @@ def voltages_of(patch: Patch) -> list[str]:
     return [n for n, c in patch.cv_in.items() if c.channel is not None]
 
 
+def _as_heard(audio: np.ndarray, trim_db: float) -> np.ndarray:
+    """A texture as the tape of an input holds it that it streams to: (frames, 1)."""
+    mono = np.float32(linear(trim_db)) * np.float32(0.5) * (audio[:, :1] + audio[:, 1:])
+    return mono.astype(">f4")
+
+
 class Tape:
     """What came in, from the tracks: zeros where there is nothing. Blocks are asked for in the
-    order in which they were played: one whose frames had been finds what came with it then."""
+    order in which they were played: one whose frames had been finds what came with it then.
+    others: by player, what to take for its texture instead (engine/replay.py's Edit)."""
 
-    def __init__(self, session: Session) -> None:
-        names = [f"input.{n}" for n in session.patch.inputs]
-        names += [f"cv_in.{n}" for n in voltages_of(session.patch)]
-        textures = [f"texture.{n}" for n, p in session.patch.players.items() if p.to]
-        self._inputs = [session.tracks.get(n) for n in names]
-        self._textures = [session.tracks.get(n) for n in textures]
+    def __init__(self, session: Session, others: dict[str, np.ndarray] | None = None) -> None:
+        patch, tracks = session.patch, dict(session.tracks)
+        for name, audio in (others or {}).items():
+            tracks[f"texture.{name}"] = np.asarray(audio, ">f4")
+            for listener, source in patch.inputs.items():
+                if source.stream == name:  # it hears both sides, halved (engine/kernel.c)
+                    tracks[f"input.{listener}"] = _as_heard(audio, source.trim_db)
+        names = [f"input.{n}" for n in patch.inputs]
+        names += [f"cv_in.{n}" for n in voltages_of(patch)]
+        textures = [f"texture.{n}" for n, p in patch.players.items() if p.to]
+        kept = session.tracks
+        edited = {n for n in (*names, *textures) if tracks.get(n) is not kept.get(n)}
+        self._inputs = [tracks.get(n) for n in names]
+        self._textures = [tracks.get(n) for n in textures]
         places: dict[str, int] = {}
         self._rows = 0
         for track in tracks_of(session.patch):
             places[track.name] = self._rows
             self._rows += track.channels
-        self._in_rows = [places[n] for n in names]
-        self._tex_rows = [places[n] for n in textures]
+        self._in_rows = [(i, places[n]) for i, n in enumerate(names) if n not in edited]
+        self._tex_rows = [(i, places[n]) for i, n in enumerate(textures) if n not in edited]
         self._first = session.first_frame
         self._from = self._until = 0
         self._in = np.zeros((0, len(names)), np.float32)
@@ -66,9 +82,9 @@ class Tape:
             if not kept or t + a >= self._next:
                 continue
             rows[:, a:b] = kept.pop(0)[:, : b - a]
-            for i, row in enumerate(self._in_rows):
+            for i, row in self._in_rows:
                 inputs[a:b, i] = rows[row, a:b]
-            for i, row in enumerate(self._tex_rows):
+            for i, row in self._tex_rows:
                 textures[a:b, i] = rows[row : row + 2, a:b].T
         self._next = max(self._next, t + n)
         return inputs, textures, rows

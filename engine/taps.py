@@ -15,11 +15,11 @@ from engine.mixer import BUS_ORDER, Mixer
 from engine.patch import guarded_sources
 from engine.sampler import MAX_FRAMES
 from engine.shm import Shared
-from engine.tracks import tracks_of
+from engine.tracks import tracks_of, voltages_out
 
 
-def connect_taps(shared: Shared, mixer: Mixer) -> None:
-    """Fill in the desk's taps."""
+def connect_taps(shared: Shared, mixer: Mixer, voltages: list[str]) -> None:
+    """Fill in the desk's taps. voltages: names of the desk's lines, in order."""
     patch = shared.patch
     plans: list[tuple[str, list[Any]]] = []
 
@@ -36,12 +36,17 @@ def connect_taps(shared: Shared, mixer: Mixer) -> None:
         if player.to:
             plans.append((f"tap.{name}", [heard(player.listens), mixer.reference]))
     if shared.has_ring("tap.recorder"):
-        count = sum(t.channels for t in tracks_of(patch) if not t.name.startswith("bus."))
+        count = sum(t.channels for t in tracks_of(patch) if not t.leaves)
         raw = mixer.keep("float[]", max(1, count) * MAX_FRAMES)
         mixer.desk.raw = raw
         buses = [BUS_ORDER.index(n) for n in patch.outputs]
         came = [raw + i * MAX_FRAMES for i in range(count)]
         left = [mixer.bus(b, side) for b in buses for side in (0, 1)]
+        for name in voltages_out(patch):
+            row = mixer.keep("float[]", MAX_FRAMES)  # of one that was not found: zeros
+            if name in voltages:
+                mixer.desk.lines[voltages.index(name)].kept = row
+            left.append(row)
         plans.append(("tap.recorder", [*came, *left]))
     if captured(patch):
         rows = []

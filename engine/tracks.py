@@ -35,14 +35,25 @@ class TrackError(Exception):
 
 @dataclass(frozen=True)
 class Track:
-    """name: input.NAME, texture.NAME or cv_in.NAME (as it came in) or bus.NAME (as it left)."""
+    """name: input.NAME, texture.NAME or cv_in.NAME (as it came in), bus.NAME or cv_out.NAME (as it
+    left; a voltage as a part of full scale, as the interface got it)."""
 
     name: str
     channels: int
 
     @property
+    def leaves(self) -> bool:
+        """An output's: replay makes it again."""
+        return is_output(self.name)
+
+    @property
     def file(self) -> str:
         return file_name(self.name, ".au")
+
+
+def is_output(name: str) -> bool:
+    """Of a track: what left."""
+    return name.startswith(("bus.", "cv_out."))
 
 
 def file_name(name: str, suffix: str) -> str:
@@ -60,7 +71,13 @@ def tracks_of(patch: Patch) -> list[Track]:
         *(Track(f"texture.{n}", 2) for n, p in patch.players.items() if p.to),
         *(Track(f"cv_in.{n}", 1) for n, c in patch.cv_in.items() if c.channel is not None),
         *(Track(f"bus.{n}", 2) for n in patch.outputs),
+        *(Track(f"cv_out.{n}", 1) for n in voltages_out(patch)),
     ]
+
+
+def voltages_out(patch: Patch) -> list[str]:
+    """The control voltages that have a place on the interface."""
+    return [n for n, c in patch.cv.items() if c.channel]
 
 
 def tap_dtype(patch: Patch) -> np.dtype:

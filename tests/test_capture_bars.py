@@ -162,6 +162,59 @@ def test_it_is_at_once_in_the_queue_and_is_heard_as_it_was_played(stage: Stage) 
     assert np.array_equal(got, stage.heard(at, BLOCK - before))
 
 
+def calm(stage: Stage, how: str) -> None:
+    """Where nothing generated may be heard, or back from it."""
+    if how == "standby":
+        stage.conductor.act("standby", stage.t)
+    elif how == "dry":
+        stage.conductor.act("dry", stage.t)
+    else:
+        stage.conductor.act("let_in", stage.t)
+    stage.run(0.1)
+
+
+@pytest.mark.parametrize("how", ["standby", "dry", "kept out"])
+def test_what_is_captured_where_nothing_may_sound_enters_by_a_hand_only(
+    stage: Stage, how: str
+) -> None:
+    conductor = stage.conductor
+    stage.run(5.1)
+    stage.capture(bars=1, role="loops")  # its role is wanted, and plays
+    conductor.act("enter", stage.t, "loops")
+    stage.run(3.0)
+    assert conductor.book.playing("loops") is not None
+    conductor.act("stop_role", stage.t, "loops")
+    conductor.wanted.add("loops")
+    stage.run(2.5)
+    calm(stage, how)
+    assert stage.capture(bars=1, role="loops").endswith("it waits for a hand")
+    stage.run(0.5)
+    entry = max(conductor.book.entries.values(), key=lambda e: (bool(e.source), e.id))
+    assert entry.state is StemState.READY
+    calm(stage, how)
+    if how == "kept out":
+        conductor.wanted.add("loops")
+    stage.run(6.0)
+    assert entry.state is StemState.READY
+    assert not any(e["event"] == "stem_started" and e["id"] == entry.id for e in conductor.news)
+    assert conductor.act("queue_stem", stage.t, stem=entry.id) == "queued"
+    stage.run(3.0)
+    assert entry.state is StemState.PLAYING
+
+
+def test_what_is_held_may_enter_once_a_hand_asks_for_its_role(stage: Stage) -> None:
+    stage.run(5.1)
+    calm(stage, "standby")
+    stage.capture(bars=1, role="loops")
+    stage.run(0.5)
+    calm(stage, "standby")
+    stage.run(3.0)
+    assert stage.conductor.book.playing("loops") is None
+    stage.conductor.act("enter", stage.t, "loops")
+    stage.run(3.0)
+    assert stage.conductor.book.playing("loops") is not None
+
+
 def test_captures_and_made_stems_never_share_a_slot(stage: Stage) -> None:
     stage.run(5.1)
     for _ in range(7):

@@ -13,6 +13,7 @@ from conductor_desk import RATE
 from songs_desk import MAIN, TWO, Night
 
 from engine import reload as module
+from engine.arena import stem_slot_frames
 from engine.conductor import Conductor
 from engine.layout import CommandKind
 from engine.patch import Output, Patch, Player, Role, Voice, source_names
@@ -20,7 +21,6 @@ from engine.patch_change import changed, needs_restart
 from engine.reload import NOW, Reloader, patch_now
 from engine.reload_check import FILES, NEXT, check_again
 from engine.shm import Shared
-from engine.shm_records import stem_slot_frames
 from engine.song import Scene, Song
 from engine.stem import StemState
 from engine.timeline import Boundary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import mido
@@ -11,10 +12,11 @@ import pytest
 import soundfile
 from recorded_stage import RecordedStage
 
+from engine.journal import Journal
 from engine.layout import CommandKind, NoteKind
 from engine.replay import Replay
-from engine.replay_export import export, tempo_map
-from engine.session import read_session
+from engine.replay_export import export, midi_file, tempo_map
+from engine.session import Session, read_session
 
 RATE = 48_000
 RNG = np.random.default_rng(22)
@@ -66,6 +68,34 @@ def test_midi_lies_on_the_sound(stage: RecordedStage, tmp_path: Path) -> None:
         if message.type in ("note_on", "note_off"):
             notes.append((message.type, message.note, round(now, 3)))
     assert notes == [("note_on", 62, 0.5), ("note_off", 62, 0.75)]
+
+
+def markers(session: Session) -> list[str]:
+    made = midi_file(session, [])
+    return [m.text for m in made.tracks[0] if m.type == "marker"]
+
+
+def test_markers_of_another_performance_in_the_folder_are_not_in_the_file(
+    stage: RecordedStage,
+) -> None:
+    facts = stage.take / "session.json"
+    marked = {**json.loads(facts.read_text()), "performance": "second"}
+    facts.write_text(json.dumps(marked))
+    log = stage.take.parent / "log.jsonl"
+    for performance, role in (("first", "drums"), ("second", "bass"), ("third", "horns")):
+        journal = Journal(log.parent, log.parent, performance)
+        journal.write({"event": "act", "frame": START + 4800, "name": "enter", "role": role})
+        journal.close()
+    back = Journal(log.parent, log.parent, "second")  # its conductor died and came back
+    back.write({"event": "act", "frame": START + 9600, "name": "panic", "role": None})
+    back.close()
+    assert markers(read_session(stage.take)) == ["enter bass", "panic"]
+
+
+def test_a_log_that_says_no_performance_is_all_of_one(stage: RecordedStage) -> None:
+    line = {"event": "act", "frame": START + 4800, "name": "enter", "role": "drums"}
+    (stage.take.parent / "log.jsonl").write_text(json.dumps(line) + "\n")
+    assert markers(read_session(stage.take)) == ["enter drums"]
 
 
 def test_bars_stay_bars_where_a_hand_moves_the_one_and_seconds_stay_seconds() -> None:

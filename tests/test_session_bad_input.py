@@ -17,7 +17,8 @@ from recorded_stage import RecordedStage
 
 from engine.layout import CommandKind, NoteKind
 from engine.recorder import Keeper
-from engine.replay import Check, Replay, check
+from engine.replay import Replay
+from engine.replay_check import Check, check
 from engine.session import Session, SessionError, read_session
 
 RNG = np.random.default_rng(21)

@@ -16,7 +16,8 @@ from stage import BLOCK, OUTPUTS, RATE, Stage, end, interface, keyboard, lost, m
 from engine.bench.jackd import JackServer
 from engine.bench.native import Recording
 from engine.performance import LivePerformance
-from engine.replay import Block, Replay, check
+from engine.replay import Block, Replay
+from engine.replay_check import check
 from engine.session import read_session
 
 pytestmark = [pytest.mark.jack, pytest.mark.slow]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,19 @@ import pytest
 from engine_stage import SOUNDFONT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recorded_stage import RecordedStage
+from recorded_stage import PATCH, RecordedStage
 
 from engine.layout import CommandKind, NoteKind, SafeKind
-from engine.replay import Edit, Replay, check
+from engine.mixer import linear
+from engine.patch_cv import Cv
+from engine.replay import Edit, Replay
+from engine.replay_check import check
 from engine.session import read_session
 
 RNG = np.random.default_rng(20)
 LOOP = RNG.uniform(-0.2, 0.2, (2, 5001)).astype(np.float32)
 GAP = 5000
+FADED = 4800
 
 
 def noise(frames: int) -> np.ndarray:
@@ -178,3 +183,76 @@ def test_a_muted_source_is_not_heard_and_the_others_are(tmp_path: Path) -> None:
     halves = played(stage, Replay(session, edit=Edit({**quiet, "stems.drums": 0.5})))
     assert rest.any()
     assert np.array_equal(halves, rest * np.float32(0.5))
+
+
+# ---- another texture
+
+
+def test_another_texture_is_heard_in_place_of_the_recorded_one(tmp_path: Path) -> None:
+    stage = RecordedStage(tmp_path)
+    stage.texture("mist", stage.t + 200, RNG.uniform(-0.2, 0.2, (2, 4000)).astype(np.float32))
+    stage.play(noise(16_384), lambda t: stage.turn())
+    stage.turn()
+    session = read_session(stage.take)
+    others = dict.fromkeys(Replay(session).source_names, 0.0)
+    del others["texture.mist"]
+    new = RNG.uniform(-0.2, 0.2, (6000, 2)).astype(np.float32)
+    edit = Edit(others, {"mist": new})
+    heard = played(stage, Replay(session, edit=edit))
+    assert np.array_equal(heard[:6000], new * np.float32(linear(-6.0)))
+    assert not heard[6000 + FADED :].any()  # what it held is let go
+    old = played(stage, Replay(session, edit=Edit(others)))
+    assert not np.array_equal(old, heard)
+    nothing = Edit({}, {"mist": session.tracks["texture.mist"].astype(np.float32)})
+    assert np.array_equal(
+        played(stage, Replay(session, edit=nothing)), played(stage, Replay(session))
+    )
+
+
+# ---- voltages
+
+
+VOLTAGES = dataclasses.replace(
+    PATCH,
+    cv={
+        "pitch": Cv(channel=5, source="piano", kind="pitch"),
+        "gate": Cv(channel=6, source="piano", kind="gate"),
+        "away": Cv(channel="no such port", source="piano", kind="gate"),
+        "slow": Cv(channel=7, kind="lfo", hz=3.0),
+    },
+)
+
+
+def test_voltages_are_recorded_as_they_left_and_rendered_again(tmp_path: Path) -> None:
+    stage = RecordedStage(tmp_path, VOLTAGES)
+    music(stage)
+    before = stage.play(noise(4096), lambda t: stage.turn())
+    stage.note("midi_notes", NoteKind.ON, 67, frame=stage.t + GAP + 300)
+    stage.resume(stage.engine.state, GAP)
+    after = stage.play(noise(4096))
+    replay = replayed(stage)
+    tracks = replay.session.tracks
+    for name, channel in (("pitch", 4), ("gate", 5), ("slow", 6)):
+        track = tracks[f"cv_out.{name}"][:, 0]
+        assert np.array_equal(track[: len(before)], before[:, channel])
+        assert np.array_equal(track[len(before) + GAP :], after[:, channel])
+        assert np.abs(track).max() > 0.01
+    assert not np.abs(tracks["cv_out.away"]).any()  # no port, nothing left
+    found = check(replay.session, replay)
+    assert (found.equal, found.unequal) == (True, {})
+    assert {"cv_out.pitch", "bus.cue", "bus.main"} <= set(found.compared)
+
+
+@pytest.mark.parametrize("name", ["cv_out.gate", "bus.cue"])
+def test_an_output_that_was_changed_is_named(tmp_path: Path, name: str) -> None:
+    stage = RecordedStage(tmp_path, VOLTAGES)
+    music(stage)
+    stage.play(noise(4096))
+    stage.turn()
+    path = stage.take / "tracks" / f"{name}.au"
+    data = bytearray(path.read_bytes())
+    data[1024 + 3000] ^= 1
+    path.write_bytes(data)
+    replay = replayed(stage)
+    found = check(replay.session, replay)
+    assert (found.equal, found.unequal, found.different) == (False, {name: 1}, 0)

@@ -75,10 +75,27 @@ def test_running_are_found_by_their_exact_name(root: Path) -> None:
     assert running() == [folder_for("a"), folder_for("a-b")]
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "../x", "a b", "x" * 41, "*"])
-def test_names_that_are_no_file_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="expected letters"):
+@pytest.mark.parametrize(
+    "name", ["my gig", "a/b", "../x", "x" * 41, "*", "\N{TRUMPET} live", "\udce9"]
+)
+def test_any_name_is_one_file_name_and_is_found_again(root: Path, name: str) -> None:
+    made = Shared.create(folder_for(name), PATCH).folder
+    assert made is not None
+    assert made.parent == root
+    assert made.name.isascii()
+    assert running(name) == [made]
+    assert running(f"{name}!") == []
+
+
+def test_names_that_differ_only_in_what_is_not_plain_are_two(root: Path) -> None:
+    assert folder_for("my gig") != folder_for("my/gig")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 201])
+def test_names_that_are_none_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="expected 1 to 200"):
         folder_for(name)
+    assert running(name) == []
 
 
 def test_one_folder_is_not_made_twice(root: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from refusals import problems_of
 
+from engine.arena import stem_slot_frames
 from engine.patch import Patch
 from engine.patch_schema import json_schema
 from engine.set_load import load_performance
-from engine.shm_records import stem_slot_frames
 from engine.song import SetList, key_name, songs_of
 
 MODELS = {"rules": "stems", "notochord": "notes", "rave": "texture"}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.audio.interface import choose, name_client
+from devices.audio.interface import NoDeviceError, choose, name_client
 from devices.audio.jack_clock import JackClock
 from engine.calibration import CalibrationError
 from engine.patch import Input, Patch
@@ -57,15 +57,21 @@ class CvSweep:
             raise CalibrationError(f"{found.name}: found {'; '.join(found.missing)}")
         self.rate = float(jack.rate if jack else self._patch.audio.rate)
         self._in, self._out = found.channels.inputs[EAR], found.channels.cv["out"]
-        self._stream = sd.RawStream(
-            device=(found.index, found.index),
-            channels=(found.channels.channels_in, found.channels.channels_out),
-            samplerate=self.rate,
-            blocksize=0,
-            dtype="float32",
-            callback=self._block,
-        )
-        self._stream.start()
+        try:
+            self._stream = sd.RawStream(
+                device=(found.index, found.index),
+                channels=(found.channels.channels_in, found.channels.channels_out),
+                samplerate=self.rate,
+                blocksize=0,
+                dtype="float32",
+                callback=self._block,
+            )
+            self._stream.start()
+        except (sd.PortAudioError, ValueError) as error:
+            raise NoDeviceError(
+                f"{found.name} cannot be opened ({error}): another program may hold it, or it "
+                f"does not run at {self.rate:g} Hz"
+            ) from None
         return self
 
     def __exit__(self, *_: object) -> None:

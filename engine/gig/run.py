@@ -144,8 +144,11 @@ class Players:
         if now - self._checked > CHECK_EVERY_S * RATE:
             self._checked = now
             self.stage.check()
-            if self._segue is not None and self._segue.ended:
+            if self._segue is None:
+                return
+            if self._segue.ended:
                 raise GigError(f"segue run ended by itself: {self._segue.tail()}")
+            self._segue.look()
 
     def _say(self, song: Truth) -> None:
         log.info("%s: %d bars at about %g", song.plan.name, song.plan.bars, song.plan.bpm)

@@ -23,6 +23,7 @@ from devices.audio.jack_clock import JackClock
 from engine.bench.jackd import JackServer
 from engine.bench.native import Witness
 from engine.gig.hands import Keyboard, Pads
+from engine.ledger import LedgerCursor
 from engine.shm import Shared
 from engine.shm_folder import running
 
@@ -103,6 +104,9 @@ class Segue:
                 stdout=said,
                 stderr=subprocess.STDOUT,
             )
+        self._shared: Shared | None = None
+        self._cursor: LedgerCursor | None = None
+        self._rows: list[np.ndarray] = []
 
     @property
     def ended(self) -> bool:
@@ -113,17 +117,27 @@ class Segue:
         folders = running(self.name)
         return folders[0] if folders else None
 
+    def look(self) -> None:
+        """Read on in its ledger, which keeps eleven minutes; nothing while it is not there."""
+        if self._cursor is None:
+            folder = self.shared_folder()
+            if folder is None or not (folder / "ledger").exists():
+                return
+            self._shared = Shared.open(folder)
+            self._cursor = LedgerCursor(self._shared)
+        rows = self._cursor.take()
+        if len(rows):
+            self._rows.append(rows)
+
     def missed(self) -> Missed:
-        """What it counted so far; nothing when it is not there."""
-        folder = self.shared_folder()
-        if folder is None:
+        """What it counted from its beginning on; nothing when it was never there."""
+        self.look()
+        clock = None if self._shared is None else self._shared.clock()
+        if clock is None or not self._rows:
             return Missed()
-        shared = Shared.open(folder)
-        clock = shared.clock()
-        count, size = int(shared.ledger_count[0]), len(shared.ledger)
-        rows = shared.ledger[np.arange(max(0, count - size), count) % size]
+        rows = np.concatenate(self._rows)
         np.save(self.folder / "ledger.npy", rows)
-        return Missed(missed_in(rows), 0 if clock is None else clock.callbacks)
+        return Missed(missed_in(rows), clock.callbacks)
 
     def kill_part(self, module: str) -> bool:
         """SIGKILL to one of its processes; False when there is none."""

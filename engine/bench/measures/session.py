@@ -23,7 +23,8 @@ from engine.layout import BLOCK_FRAMES, COMMAND, NOTE, CommandKind, NoteKind, au
 from engine.patch import Input, Output, Patch
 from engine.performance import LivePerformance, plain_map
 from engine.recording import Recording, new_take
-from engine.replay import Replay, check
+from engine.replay import Replay
+from engine.replay_check import check
 from engine.session import read_session
 from engine.shm import Shared
 from engine.soundfont import find_soundfont

@@ -1,0 +1,48 @@
+"""What words of the command line may be: for argparse's `type`, which says what was found and ends
+with exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from engine.shm_folder import plain_name
+
+
+def number(low: float, high: float, unit: str) -> Callable[[str], float]:
+    """A finite number from low to high."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f"found {text!r}, expected a number from {low:g} to {high:g} {unit}"
+            )
+        return value
+
+    return read
+
+
+def whole(low: int, high: int, unit: str) -> Callable[[str], int]:
+    """A whole number from low to high."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high:
+            return int(text)
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected a whole number from {low} to {high} {unit}"
+        )
+
+    return read
+
+
+def performance_name(text: str) -> str:
+    """A performance's: anything, but not nothing."""
+    try:
+        plain_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
