@@ -39,7 +39,19 @@ def enter(folder: str, name: str, nice: int = 0) -> tuple[Shared, Stop]:
     if nice:
         with contextlib.suppress(OSError):
             os.nice(nice)
-    return Shared.open(Path(folder)), Stop()
+    shared = Shared.open(Path(folder))
+    if not _lives(int(shared.meta["pid"])):
+        raise SystemExit(f"segue {name}: the performance has ended while this was being loaded")
+    return shared, Stop()
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there and is more than what is left until somebody asks for its end: the
+    death signal tells of parents that die from its being asked for on only."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def tell_where_on_request() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from engine.chronicle import Chronicle
 from engine.picture import draw
@@ -20,7 +21,7 @@ def draw_session(session: Session, path: Path) -> None:
         levels["main"] = session.tracks["bus.main"]
     chronicle = Chronicle(
         session.patch,
-        [e for e in session.events if isinstance(e.get("frame"), int)],
+        [*(e for e in session.events if isinstance(e.get("frame"), int)), *_not_recorded(session)],
         levels,
         round(session.rate),
         session.first_frame,
@@ -55,3 +56,8 @@ def bar_lines(session: Session) -> list[int]:
                 bars.append(round(at))
             at += bar
     return bars
+
+
+def _not_recorded(session: Session) -> list[dict[str, Any]]:
+    """What the tracks lack, as the conductor tells of what was not played."""
+    return [{"event": "gap", "frame": frame, "a": frames} for frame, frames in session.jumps]

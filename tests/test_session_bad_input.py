@@ -15,11 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_stage import RecordedStage
 
+from engine.journal import Journal
 from engine.layout import CommandKind, NoteKind
-from engine.recorder import Keeper
+from engine.patch import Output, Patch
+from engine.recorder import Keeper, _keeper
 from engine.replay import Replay
 from engine.replay_check import Check, check
 from engine.session import Session, SessionError, read_session
+from engine.shm import Shared
+from engine.tracks import tap_dtype
 
 RNG = np.random.default_rng(21)
 LOOP = RNG.uniform(-0.2, 0.2, (2, 3000)).astype(np.float32)
@@ -212,3 +216,23 @@ def test_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path) -> None:
     found = check(session, Replay(session))
     assert found.equal
     assert found.frames >= FRAMES
+
+
+def test_disk_that_may_not_be_written_is_said_and_nothing_waits_for_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = Path("/proc/self")  # read-only, for root too
+    patch = Patch(outputs={"main": Output((1, 2))})
+    shared = Shared.create(tmp_path / "performance", patch, session=str(nowhere))
+    keeper = _keeper(shared, nowhere, 48_000.0)
+    assert keeper.stopped
+    assert "no recording" in caplog.text
+    block = np.zeros(1, tap_dtype(patch))
+    shared.ring("tap.recorder").push(block)
+    keeper.turn()
+    keeper.close()
+    assert len(shared.ring("tap.recorder")) == 0
+    journal = Journal(tmp_path, nowhere)
+    journal.write({"event": "stem", "frame": 1})
+    journal.close()
+    assert "no log" in caplog.text

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -308,3 +311,22 @@ def test_end_stops_everybody_and_reaps(stage: Stage, monkeypatch: pytest.MonkeyP
     stage.supervisor._end()
     assert all(gone(n) for n in numbers)
     assert all(c.life is Life.STOPPED for c in children)
+
+
+ENTERS = "import sys; from engine.process import enter; enter(sys.argv[1], 'midi'); print('in')"
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_child_whose_performance_ended_while_it_loaded_leaves(
+    tmp_path: Path, alive: bool
+) -> None:
+    made = Shared.create(tmp_path / "performance", Patch())
+    if not alive:
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        facts = tmp_path / "performance" / "meta.json"
+        facts.write_text(json.dumps({**made.meta, "pid": gone.pid}))
+    command = [sys.executable, "-c", ENTERS, str(made.folder)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert child.stdout == ("in\n" if alive else "")
+    assert ("has ended" in child.stderr) == (not alive)
