@@ -52,7 +52,7 @@ def bar_lines(session: Session) -> list[int]:
             continue
         at = frame + (-beat / metre % 1.0) * bar
         while at < until and len(bars) < BARS_MOST:
-            if not bars or at - bars[-1] > bar / 2:  # a line that moved on its one is no other bar
+            if not bars or at - bars[-1] > bar / 4:  # a line that moved on its one is no other bar
                 bars.append(round(at))
             at += bar
     return bars
