@@ -52,12 +52,17 @@ class Programme(ProgrammeChange):
         line, change = self._c.line, self.change
         if line is None:
             return
-        for source, bus, gain in self.mix.all():
-            self._gain(source, bus, 0, round(STEP_FADE_S * line.rate), gain)
+        fade = round(STEP_FADE_S * line.rate)
+        for pair, frame, ramp, gain in self.mix.under_way(now):
+            self._tell_gain(pair, frame, max(ramp, fade), gain)
+        self._c.tell_line(line)
         if change is not None and change.armed and change.line:
             self._c.tell_line(self._line_of(change, line.rate))
-        if now < self.quiet[1] and not self._c.click:
-            self._c.command(CommandKind.CLICK, slot=1, frame=self.quiet[0])
+        if self._c.click or now >= self.quiet[1]:
+            self._c.command(CommandKind.CLICK, slot=int(self._c.click))
+        else:
+            begins = change.frame if change is not None and change.armed else self.quiet[0]
+            self._c.command(CommandKind.CLICK, slot=1, frame=begins)
             self._c.command(CommandKind.CLICK, slot=0, frame=self.quiet[1])
 
     def let_in_again(self) -> None:

@@ -191,7 +191,7 @@ class ProgrammeChange(ProgrammeState):
             self._gains(now, ramp, now=True)
             if self.end is not None and self.end.begun:  # its long fade was to nothing, too
                 for source, bus, gain in self.mix.all():
-                    self._gain(source, bus, 0, ramp, gain)
+                    self._gain((source, bus), now, ramp, gain, at_once=True)
             self._outlast(now, ramp)
             change = self.change
             if change is not None and not change.armed and change.song != self.song:
@@ -214,7 +214,7 @@ class ProgrammeChange(ProgrammeState):
             later = max(later, change.one)
         if later > now:
             for source, bus, gain in self.mix.all():
-                self._gain(source, bus, later, ramp, gain)
+                self._gain((source, bus), later, ramp, gain)
 
     def _change_in_standby(self, song: int, scene: int, now: Timestamp) -> str:
         """Nothing sounds, so nothing is waited for; the song begins when standby ends."""

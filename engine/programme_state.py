@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.layout import CommandKind
 from engine.patch import Input, MidiIn
-from engine.scene_mix import STEP_FADE_S, MixMoves, scene_gains
+from engine.scene_mix import STEP_FADE_S, MixMoves, Pair, scene_gains
 from engine.song import FullSong, Scene, key_name, songs_of
 from engine.song_wants import plays, wants_of
 from engine.timeline import Timeline
@@ -43,7 +43,9 @@ class Change:
 
 @dataclass
 class End:
-    """A song that ends. start: beat at which its fill or fade begins; beat: where all has ended."""
+    """A song that ends. kind: ending (a stem that ends it), fill, phrase or fade. start: beat at
+    which stem, fill or fade begins; beat: where all has ended. stem: the id of that which ends
+    it."""
 
     kind: str
     start: float
@@ -51,6 +53,7 @@ class End:
     begun: bool = False
     armed: bool = False
     frame: int = 0
+    stem: int = 0
 
 
 class ProgrammeState:
@@ -63,6 +66,7 @@ class ProgrammeState:
         self.standby = False
         self.change: Change | None = None
         self.end: End | None = None
+        self.ended_by = 0  # the id of the stem that END has ended a song with last
         self.counts_in = False  # the song was changed in standby: leaving that begins it
         self.faded = 0  # frame from which nothing generated is heard, while in standby
         self.quiet = (0, 0)  # from, to: a count-in, in which players are silent
@@ -148,9 +152,15 @@ class ProgrammeState:
             self._c.patch, self.here if scene is None else scene, self._c.started, silent
         )
         for source, bus, gain in self.mix.towards(target):
-            self._gain(source, bus, 0 if now else frame, ramp, gain)
+            self._gain((source, bus), frame, ramp, gain, now)
 
-    def _gain(self, source: int, bus: int, frame: int, ramp: int, gain: float) -> None:
+    def _gain(self, pair: Pair, frame: int, ramp: int, gain: float, at_once: bool = False) -> None:
+        """at_once: whenever that is heard of, which is about `frame`."""
+        self.mix.note(pair, frame, ramp, gain)
+        self._tell_gain(pair, 0 if at_once else frame, ramp, gain)
+
+    def _tell_gain(self, pair: Pair, frame: int, ramp: int, gain: float) -> None:
+        source, bus = pair
         self._c.command(CommandKind.GAIN, slot=source, c=bus, frame=frame, a=ramp, x=gain)
 
     def glide(self, scene: Scene, line: Timeline) -> int:
@@ -183,6 +193,7 @@ class ProgrammeState:
             "standby": self.standby,
             "change": None if self.change is None else asdict(self.change),
             "end": None if self.end is None else asdict(self.end),
+            "ended_by": self.ended_by,
             "counts_in": self.counts_in,
             "faded": self.faded,
             "quiet": list(self.quiet),
@@ -199,6 +210,7 @@ class ProgrammeState:
         self.standby, self.counts_in = saved["standby"], saved["counts_in"]
         self.change = Change(**saved["change"]) if saved["change"] else None
         self.end = End(**saved["end"]) if saved["end"] else None
+        self.ended_by = saved["ended_by"]
         self.faded, self.quiet = saved["faded"], (saved["quiet"][0], saved["quiet"][1])
         self.one_beat, self.out = saved["one_beat"], set(saved["out"])
         self.mix.restore(saved["mix"])

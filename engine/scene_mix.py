@@ -12,9 +12,12 @@ from engine.mixer import BUS_ORDER, is_generated, linear, sends_of
 from engine.patch import AUDITION, Patch, source_names
 from engine.song import Scene
 
-Gains = dict[tuple[int, int], float]  # (source, bus) -> linear gain
+Pair = tuple[int, int]  # source, bus
+Gains = dict[Pair, float]  # linear
+Move = tuple[int, int, float]  # from and until which frame, the gain from there on
 STEP_FADE_S = 0.02
 GAIN_MAX = 16.0  # what the audio process takes
+MOVES_KEPT = 4  # of a pair: one that is under way, and those that were told ahead
 
 
 def scene_gains(patch: Patch, scene: Scene, started: Patch, silent: bool = False) -> Gains:
@@ -55,12 +58,28 @@ def _is_off(scene: Scene, source: str) -> bool:
 class MixMoves:
     """What the audio process was told of gains last, and what scenes wanted last: what a hand has
     moved since stays where it is until a scene wants something else. Both start with the patch's
-    own sends."""
+    own sends. moves: of each pair, by frame, what is under way and what is yet to come."""
 
     def __init__(self, started: Patch) -> None:
         self.told = scene_gains(started, Scene(), started)
         self.aim = dict(self.told)
         self.moved = False  # it was told anything at all
+        self.moves: dict[Pair, list[Move]] = {}
+
+    def note(self, pair: Pair, frame: int, ramp: int, gain: float) -> None:
+        """It was told to move a pair's gain from `frame` on."""
+        others = [m for m in self.moves.get(pair, ()) if m[0] != frame]
+        self.moves[pair] = sorted([*others, (frame, frame + ramp, gain)])[-MOVES_KEPT:]
+
+    def under_way(self, now: int) -> Iterator[tuple[Pair, int, int, float]]:
+        """(pair, frame, ramp, gain) for an audio process that begins at `now` and may have lost
+        what its predecessor was told: fades go on and end when they would have."""
+        for pair, moves in sorted(self.moves.items()):
+            begun = [m for m in moves if m[0] <= now]
+            if begun:
+                yield pair, 0, max(0, begun[-1][1] - now), begun[-1][2]
+            for frame, until, gain in moves[len(begun) :]:
+                yield pair, frame, until - frame, gain
 
     def towards(self, target: Gains) -> Iterator[tuple[int, int, float]]:
         """(source, bus, gain) of every pair that has to move; taken as told."""
@@ -73,7 +92,7 @@ class MixMoves:
         self.aim = dict(target)
 
     def all(self) -> Iterator[tuple[int, int, float]]:
-        """Every pair again, for an audio process that may have lost what it was told."""
+        """Every pair again."""
         if self.moved:
             yield from ((*pair, gain) for pair, gain in sorted(self.told.items()))
 
@@ -82,11 +101,15 @@ class MixMoves:
             "moved": self.moved,
             "told": [[*pair, g] for pair, g in sorted(self.told.items())],
             "aim": [[*pair, g] for pair, g in sorted(self.aim.items())],
+            "moves": [[*pair, moves] for pair, moves in sorted(self.moves.items())],
         }
 
     def restore(self, saved: dict[str, object]) -> None:
         self.moved = bool(saved["moved"])
         self.told, self.aim = _gains_of(saved["told"]), _gains_of(saved["aim"])
+        rows = saved["moves"]
+        assert isinstance(rows, list)
+        self.moves = {(s, b): [(f, u, g) for f, u, g in moves] for s, b, moves in rows}
 
 
 def _gains_of(rows: object) -> Gains:
