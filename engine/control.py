@@ -1,18 +1,30 @@
 """What steers `forward`: commands of the conductor, and the safe path (DRY, panic, master).
 
-Everything here happens at the start of a block, inside forward, and is real-time safe: bounded
-work, and reports collected as plain tuples that leave in one push at the block's end.
+A command that names a frame to come (TIMELINE, CLICK, GAIN, LEVEL) waits for it, and forward cuts
+its block there; all others are obeyed at the start of the block that finds them. Everything here
+happens inside forward and is real-time safe: bounded work, and reports collected as plain tuples
+that leave in one push at the block's end.
 """
 
 from __future__ import annotations
 
+from bisect import insort
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.admitted import AdmittedKind
 from engine.kernel import lib
-from engine.layout import MAX_STEMS, REPORT, CommandKind, LevelKind, ReportKind, SafeKind
+from engine.layout import (
+    ALL_COMMANDS,
+    MAX_STEMS,
+    REPORT,
+    CommandKind,
+    LevelKind,
+    ReportKind,
+    SafeKind,
+)
 from engine.mixer import is_generated
 from engine.slices import follows, hold, is_line
 from engine.state import FOREVER, MAX_BUSES
@@ -26,10 +38,22 @@ MASTER_FADE_FRAMES = 480
 PANIC_FADE_FRAMES = 960
 HUSH_IN_FRAMES = 64  # the kernel's HUSH_IN
 COMMANDS_A_BLOCK = 64
+WAITING_MAX = 1024
+AHEAD_MAX = 1 << 26  # frames that a command may wait: 23 minutes at 48 kHz
+FRAMES_MAX = 1 << 40  # of a ramp, or to a timeline's anchor: beyond is nonsense
+METRE_MAX = 1024
+FRAMED = frozenset(
+    (CommandKind.TIMELINE, CommandKind.CLICK, CommandKind.GAIN, CommandKind.LEVEL)
+)  # they hold from their frame on
+_frame_of = itemgetter(0)
 REPORTS_A_BLOCK = 256
 LEVEL_KINDS = frozenset(int(k) for k in LevelKind)
 
 Report = tuple[int, int, int, int, int, int]  # frame, a, b, id, kind, slot
+
+
+def _within(value: int, least: int, most: int = FRAMES_MAX) -> int:
+    return min(max(value, least), most)
 
 
 class Control:
@@ -43,7 +67,7 @@ class Control:
         self._reports: list[Report] = []
         self._panic = performance.state["panic"]
         self.steered = False  # something was obeyed that no snapshot holds yet; its taker resets it
-        self._waiting: list[tuple] = []  # GAIN, TIMELINE, CLICK for a later frame
+        self._waiting: list[tuple] = []  # of FRAMED, in order of frame
         self._generated = [
             is_generated(performance.patch, f"voice.{v}") for v in performance.patch.voices
         ]
@@ -74,9 +98,11 @@ class Control:
 
     # ---- admission
 
-    def admit(self, t: int, n: int) -> list[Due]:
-        """Take what waits; returns note-offs that follow from it."""
+    def admit(self, t: int) -> list[Due]:
+        """Take what waits at the start of a block; returns note-offs that follow from it."""
         due: list[Due] = []
+        if self._waiting:
+            self.reach(t, due)
         if lib.seg_ring_count(self._safe.pointer):
             self.steered = True
             asked = self._safe.pop(16)
@@ -88,39 +114,56 @@ class Control:
             commands = self._commands.pop(COMMANDS_A_BLOCK)
             self._p.log.note(AdmittedKind.COMMAND, 0, t, commands)
             for command in commands.tolist():
-                self._obey(command, t, n, due)
-        if self._waiting:
-            for command in [c for c in self._waiting if c[0] < t + n]:
-                self._waiting.remove(command)
-                self._obey(command, t, n, due)
+                if command[0] <= t or command[7] not in FRAMED:
+                    self._obey(command, t, t, due)
+                elif len(self._waiting) < WAITING_MAX and command[0] - t <= AHEAD_MAX:
+                    insort(self._waiting, command, key=_frame_of)
+                else:
+                    self.report(ReportKind.DROPPED, t, slot=ALL_COMMANDS, a=1)
         self._finish_panic(t)
         return due
 
-    def _obey(self, command: tuple, t: int, n: int, due: list[Due]) -> None:
+    def cut(self, end: int) -> int:
+        """Where the block that ends at `end` is to be cut: the next frame from which a command
+        holds, or its end."""
+        return min(end, self._waiting[0][0]) if self._waiting else end
+
+    def reach(self, t: int, due: list[Due]) -> None:
+        """Obey what waited for frames up to t, in their order."""
+        passed = 0
+        while passed < len(self._waiting) and self._waiting[passed][0] <= t:
+            command = self._waiting[passed]
+            self._obey(command, t, command[0], due)
+            passed += 1
+        if passed:
+            self.steered = True
+            del self._waiting[:passed]
+
+    def _obey(self, command: tuple, t: int, since: int, due: list[Due]) -> None:
+        """At the start of a stretch, t. since: the frame from which it holds, t or what a gap has
+        passed over."""
         frame, a, b, x, y, z, id_, kind, slot, c, _, w = command
         p = self._p
         if kind == CommandKind.TIMELINE:
-            if frame >= t + n:
-                self._waiting.append(command)
-            elif is_line(x, y) and a > 0 and b > 0:
+            near = abs(frame - t) <= FRAMES_MAX
+            if near and is_line(x, y) and 0 < a <= METRE_MAX and 0 < b <= METRE_MAX:
                 p.state["timeline"][0] = (frame, x, y, p.rate, z, a, b)
-                hold(p.mixer.desk, t, frame, x, p.rate * 60.0 / y)
+                hold(p.mixer.desk, frame, x, p.rate * 60.0 / y)
                 p.effects.tempo(y)
         elif kind == CommandKind.STEM_PLAY:
             self._play(slot, frame, a, b, x, y, z, w, id_, c, t)
         elif kind == CommandKind.STEM_STOP:
             if slot < MAX_STEMS:
                 stem = p.state[0]["stems"][slot]
-                stem["stop"], stem["fade"] = max(frame, t), max(1, a)
+                stem["stop"], stem["fade"] = _within(frame, t, FOREVER), _within(a, 1)
         elif kind == CommandKind.STEM_HUSH:
             if slot < MAX_STEMS:
                 stem = p.state[0]["stems"][slot]
-                stem["hush"], stem["unhush"] = frame or t, max(b, t + HUSH_IN_FRAMES)
+                stem["hush"] = _within(frame or t, 0, FOREVER)
+                stem["unhush"] = _within(b, t + HUSH_IN_FRAMES, FOREVER)
         elif kind == CommandKind.GAIN:
-            if frame >= t + n:
-                self._waiting.append(command)
-            elif slot < len(p.mixer.names) and c < MAX_BUSES and 0 <= x <= 16:
-                self._gain(slot, c, max(frame, t), a, x)
+            if slot < len(p.mixer.names) and c < MAX_BUSES and 0 <= x <= 16:
+                self._gain(slot, c, since, a, x)
         elif kind == CommandKind.SAFE:
             self.safe(slot, x, t, due)
         elif kind == CommandKind.VOICE_OFF:
@@ -130,25 +173,19 @@ class Control:
                     del intake.held[slot, key]
                     due.append((t, 0, slot, 0, key, 0, 0))
         elif kind == CommandKind.LEVEL:
-            if frame >= t + n:
-                self._waiting.append(command)
-            else:
-                self._level(slot, c, max(frame, t), a, x)
+            self._level(slot, c, since, a, x)
         elif kind == CommandKind.STRIP:
             p.set_strip(slot, c, x, t)
         elif kind == CommandKind.CV_FREEZE:
             p.cv_in.freeze(bool(slot))
         elif kind == CommandKind.CLICK:
-            if frame >= t + n:
-                self._waiting.append(command)
-            else:
-                p.state["click"] = 1 if slot else 0
+            p.state["click"] = 1 if slot else 0
 
     def _gain(self, source: int, bus: int, frame: int, frames: int, gain: float) -> None:
         ramp = self._p.state[0]["gains"][source, bus]
         pointer = self._p.mixer.ramp(source, bus)
         ramp["g0"] = lib.seg_ramp_at(pointer, frame)
-        ramp["f0"], ramp["f1"], ramp["g1"] = frame, frame + max(0, frames), gain
+        ramp["f0"], ramp["f1"], ramp["g1"] = frame, frame + _within(frames, 0), gain
 
     def _level(self, slot: int, kind: int, frame: int, frames: int, gain: float) -> None:
         mixer = self._p.mixer
@@ -156,7 +193,7 @@ class Control:
             return
         ramp = mixer.level(LevelKind(kind), slot)
         ramp.g0 = lib.seg_ramp_at(ramp, frame)
-        ramp.f0, ramp.f1, ramp.g1 = frame, frame + max(0, frames), gain
+        ramp.f0, ramp.f1, ramp.g1 = frame, frame + _within(frames, 0), gain
 
     def _play(
         self,
@@ -187,7 +224,7 @@ class Control:
             start = t
             beat = float(line["beat"] + (t - line["frame"]) * line["bpm"] / (60.0 * line["rate"]))
         if not fits or start < t:
-            late = t - start if fits else -1
+            late = _within(t - start, 1, FOREVER) if fits else -1
             self.report(ReportKind.STEM_REFUSED, t, slot=slot, a=late, id=id_)
             return
         self._p.state[0]["stems"][slot] = (

@@ -418,12 +418,8 @@ int64_t seg_desk_mix(seg_desk *d, int64_t t, int n) {
   if (d->role_count) {
     float *roles = source_row(d, d->first_role);
     seg_zero(roles, d->stride, 2 * d->role_count, n);
-    seg_stems(d->stems, d->stem_count, d->arena, d->arena_size, roles, d->stride, t, n, d->beats,
-              d->beat_count, &d->slicing, &d->started, &d->ended);
-  }
-  if (d->beat_count > 1) { /* the last line is in force from now on */
-    d->beats[0] = d->beats[d->beat_count - 1];
-    d->beat_count = 1;
+    seg_stems(d->stems, d->stem_count, d->arena, d->arena_size, roles, d->stride, t, n, &d->beats,
+              &d->slicing, &d->started, &d->ended);
   }
   /* inputs again: what their strips made of them */
   int64_t bad = seg_guard(d->sources, d->stride, 2 * d->source_count, n, d->bad);

@@ -70,10 +70,9 @@ typedef struct {
   int64_t unhush;
 } seg_stem;
 
-/* Beats are linear in frames: this line holds from a frame on. */
+/* Beats are linear in frames. */
 typedef struct {
-  int64_t from_frame;
-  int64_t frame;   /* of its anchor */
+  int64_t frame;   /* of the line's anchor */
   double beat;     /* there */
   double per_beat; /* frames a beat */
 } seg_beats;
@@ -322,9 +321,9 @@ typedef struct {
   seg_stem *stems;
   const float *arena;
   int64_t arena_size;
-  seg_beats beats[8]; /* in force in this block, in order */
-  int32_t beat_count;
+  seg_beats beats; /* in force */
   int32_t stem_count;
+  int32_t stem_pad;
   seg_slicing slicing;
   uint32_t started; /* a bit a stem, of this block */
   uint32_t ended;
@@ -412,7 +411,7 @@ void seg_gain(float *rows, int64_t stride, int count, int64_t t, int n, const se
 void seg_zero(float *rows, int64_t stride, int count, int n);
 double seg_ramp_at(const seg_ramp *ramp, int64_t frame);
 void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_size, float *roles,
-               int64_t stride, int64_t t, int n, const seg_beats *beats, int beat_count,
+               int64_t stride, int64_t t, int n, const seg_beats *beats,
                const seg_slicing *slicing, uint32_t *started, uint32_t *ended);
 void seg_limit(float *left, float *right, int n, seg_limiter_state *state, double threshold,
                double release);

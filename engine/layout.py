@@ -65,10 +65,10 @@ SAFE = np.dtype([("kind", "<i4"), ("value", "<f4")])
 
 
 class CommandKind(IntEnum):
-    """Conductor to audio. `frame` is when (0: now); the fields used are named at each."""
+    """Conductor to audio. `frame` is when (0: now); the fields used are named at each. TIMELINE,
+    CLICK, GAIN and LEVEL hold from exactly there, or from the next block on if that is past."""
 
-    TIMELINE = 1  # frame (it holds from there on, or from now if that is past), x=beat, y=bpm,
-    #               a=beats_per_bar, b=bars_per_phrase, z=confidence
+    TIMELINE = 1  # frame, x=beat there, y=bpm, a=beats_per_bar, b=bars_per_phrase, z=confidence
     STEM_PLAY = 2  # slot, frame=start, a=arena offset (floats), b=length (frames), x=gain,
     #                y=exact loop length (frames, fractional; 0: once), id=stem, c=role index,
     #                z=frames a beat (0: it follows no tempo), w=beat of the timeline at its start
@@ -112,6 +112,9 @@ COMMAND = np.dtype(
 )
 
 
+ALL_COMMANDS = 0xFFFF
+
+
 def command(kind: CommandKind, **fields: float) -> np.ndarray:
     """One COMMAND record; what is not given is 0."""
     record = np.zeros(1, COMMAND)
@@ -134,7 +137,8 @@ class ReportKind(IntEnum):
     DRY = 8  # slot=1 on, 0 off
     PANIC = 9
     MISSED = 10  # frame, a=microseconds past the deadline
-    DROPPED = 11  # slot=ring index, a=records refused
+    DROPPED = 11  # a=records refused, slot=producer of notes (place in AudioState.intakes) or
+    #               ALL_COMMANDS
     NOTE_ON = 12  # slot=voice, a=key, b=velocity: what really sounded
     NOTE_OFF = 13  # slot=voice, a=key
     STEM_REFUSED = 14  # slot, id: a=frames it came too late, or -1: it does not fit the arena

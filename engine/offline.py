@@ -117,6 +117,16 @@ class Offline:
         stages = np.zeros((blocks, len(STAGES)), np.uint32)
         bus = BUS_ORDER.index("main")
         gains = engine.state["gains"][0]
+
+        def keep(t: int, n: int) -> None:
+            main[t : t + n] = engine.mixer.buses[bus, :, :n].T
+            for i, name in enumerate(names):
+                gain = np.float32(gains[i, bus]["g1"])
+                source = engine.mixer.sources[i, :, :n]
+                mono = name.startswith("input.")
+                heard[name][t : t + n] = gain * (source[:1] if mono else source).T
+
+        engine.rendered = keep
         for b in range(blocks):
             t = b * block
             if t % TICK_FRAMES < block:
@@ -124,13 +134,7 @@ class Offline:
             engine.hear(self._input(t), block)
             frame = engine.forward(t)
             out[t : t + block] = frame.out
-            main[t : t + block] = engine.mixer.buses[bus, :, :block].T
             stages[b] = np.minimum(engine.stage_ns, 2**32 - 1)
-            for i, name in enumerate(names):
-                gain = np.float32(gains[i, bus]["g1"])
-                source = engine.mixer.sources[i, :, :block]
-                mono = name.startswith("input.")
-                heard[name][t : t + block] = gain * (source[:1] if mono else source).T
             if progress is not None and b % 256 == 0:
                 progress(b / blocks)
         limited = int(engine.state["limiters"]["active"][0, bus])

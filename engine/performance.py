@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from operator import add
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.admission import NoteIntake, by_voice
+from engine.admission import Due, NoteIntake, by_voice
 from engine.admitted import AdmissionLog
 from engine.control import Control
 from engine.cv_in import CvInputs
@@ -35,9 +37,11 @@ from engine.shm_records import STAGES, timeline_record
 from engine.slices import cut, hold
 from engine.state import fresh
 from engine.strip import SETTINGS, begin_duck, begin_strip, fits, set_strip, strip_of, values_of
+from engine.successor import take_over
 from engine.taps import connect_taps
 from engine.tick import Tick
 from engine.timeline import Timeline
+from engine.voice_memory import remember
 
 START_FADE_FRAMES = 480
 
@@ -100,6 +104,7 @@ class LivePerformance:
             self.state[:] = resumed
         self._ramps = {k: pointer(self.state[k], "seg_ramp *") for k in ("master", "ai", "fade")}
         self._notes = self.state["notes"][0]
+        self._told = self.state["voices"][0]
         self._t = self.state["t"]
         self._voices = [  # without a SoundFont notes still drive CV
             SampledVoice(soundfont, v, rate, patch.tuning_hz) if soundfont else None
@@ -143,9 +148,11 @@ class LivePerformance:
         self._output: Any = self._own_output
         self._lent: Any = (None, None)
         self._n = 0
+        # Called with (t, n) of each stretch while the mixer's rows hold it, for who reads those.
+        self.rendered: Callable[[int, int], None] | None = None
         self._begin_life(soundfont, resumed)
         if resumed is not None:
-            self._strike_again()
+            take_over(patch, self.state[0], self._voices, self.intakes)
         else:
             for intake in self.intakes:
                 intake.mark()
@@ -195,7 +202,7 @@ class LivePerformance:
         desk.stem_count = MAX_STEMS
         cut(desk.slicing, self.rate)
         line = self.state["timeline"][0]
-        hold(desk, int(self._t[0]), int(line["frame"]), line["beat"], self.rate * 60 / line["bpm"])
+        hold(desk, int(line["frame"]), line["beat"], self.rate * 60 / line["bpm"])
         desk.arena, desk.arena_size = pointer(self.shared.arena), self.shared.arena.size
         desk.master, desk.ai, desk.fade = (self._ramps[k] for k in ("master", "ai", "fade"))
         limiters = pointer(self.state["limiters"], "seg_limiter_state *")
@@ -218,29 +225,6 @@ class LivePerformance:
             desk.keys, desk.key_count = mixer.keep("int32_t[]", keys), len(keys)
             desk.targets, desk.target_count = mixer.keep("int32_t[]", targets), len(targets)
 
-    def _strike_again(self) -> None:
-        """Sounding notes of the snapshot start again; their producers will release them."""
-        held: list[dict[tuple[int, int], int]] = [{} for _ in self.intakes]
-        for v, voice in enumerate(self._voices):
-            for key in np.flatnonzero(self._notes[v]).tolist():
-                velocity = int(self._notes[v][key])
-                if voice is not None:
-                    voice.note_on(key, velocity)
-                for owner in self._feeders(v):
-                    held[owner][v, key] = velocity
-        for intake, sounding in zip(self.intakes, held, strict=True):
-            intake.resume(int(self._t[0]), sounding)
-
-    def _feeders(self, voice: int) -> list[int]:
-        """The intakes whose producers may sound a voice: the midi process's is 0."""
-        name = list(self.patch.voices)[voice]
-        players = [p for p in self.patch.players.values() if not p.to]
-        feeders = [1 + i for i, p in enumerate(players) if p.voice == name]
-        if any(r.voice == name for r in self.patch.roles.values()):
-            feeders.append(len(self.intakes) - 1)
-        thru = any(m.voice == name for m in self.patch.midi.values())
-        return [0, *feeders] if thru or not feeders else feeders
-
     # ---- one block
 
     def hear(self, block: Any, n: int, out: Any = None) -> None:
@@ -254,11 +238,38 @@ class LivePerformance:
         self._output = self._own_output if own else ffi.from_buffer("float[]", out)
 
     def forward(self, t: int) -> AudioFrame:
-        """The block of the n frames that `hear` announced, from device frame t on."""
-        n = self._n
+        """The block of the n frames that `hear` announced, from device frame t on. It is rendered
+        in one stretch, or cut where a command of the conductor begins to hold."""
+        begun = time.perf_counter_ns()
+        end = t + self._n
+        due = self.control.admit(t)
+        until = self.control.cut(end)
+        self._render(t, until - t, due, begun)
+        if until < end:
+            self._render_rest(t, until, end)
+        self.control.flush()
+        lent = self._lent[1]
+        return AudioFrame(t, self._n, self._out[: self._n] if lent is None else lent)
+
+    def _render_rest(self, t: int, at: int, end: int) -> None:
+        """Frames [at, end) of the block that began at t."""
+        heard, out, stages = self._input, self._output, self.stage_ns
+        while at < end:
+            begun = time.perf_counter_ns()
+            due: list[Due] = []
+            self.control.reach(at, due)
+            until = self.control.cut(end)
+            if heard != ffi.NULL:
+                self._input = heard + (at - t) * self._channels_in
+            self._output = out + (at - t) * self._channels_out
+            self._render(at, until - at, due, begun)
+            stages = tuple(map(add, stages, self.stage_ns))
+            at = until
+        self.stage_ns = stages
+
+    def _render(self, t: int, n: int, due: list[Due], begun: int) -> None:
+        """Frames [t, t+n), throughout which the same commands hold. begun: when, by the ledger."""
         clock = time.perf_counter_ns
-        begun = clock()
-        due = self.control.admit(t, n)
         for intake in self.intakes:
             intake.take(t + n, due)
         admitted = clock()
@@ -279,8 +290,9 @@ class LivePerformance:
         bad += lib.seg_desk_out(self._desk, self._output, self._channels_out, t, n)
         if bad:
             self._tell_not_finite(t)
-        self.control.flush()
         self._t[0] = t + n
+        if self.rendered is not None:
+            self.rendered(t, n)
         ended_at = clock()
         self.stage_ns = (
             admitted - begun,
@@ -289,8 +301,6 @@ class LivePerformance:
             mixed - sampled,
             ended_at - mixed,
         )
-        lent = self._lent[1]
-        return AudioFrame(t, n, self._out[:n] if lent is None else lent)
 
     def _tell_missing(self, t: int) -> None:
         for i in range(self._desk.input_count):
@@ -321,13 +331,15 @@ class LivePerformance:
         events = by_voice(due, t, n, len(self._voices))
         notes = self._notes
         for v, voice in enumerate(self._voices):
-            for offset, kind, key, velocity, _ in events[v]:
+            for offset, kind, key, velocity, value in events[v]:
                 if kind == NoteKind.ON:
                     notes[v, key] = velocity
                     self.control.report(ReportKind.NOTE_ON, t + offset, slot=v, a=key, b=velocity)
                 elif kind == NoteKind.OFF:
                     notes[v, key] = 0
                     self.control.report(ReportKind.NOTE_OFF, t + offset, slot=v, a=key)
+                else:
+                    remember(self._told[v], kind, key, value)
             if events[v]:
                 self.cv.notes(v, t, events[v])
             if voice is not None:

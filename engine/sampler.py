@@ -19,6 +19,7 @@ from engine.kernel import lib, pointer
 from engine.layout import NoteKind
 from engine.patch import Voice
 from engine.tuning import A4_HZ, semitones
+from engine.voice_memory import RESET, Told
 
 MAX_FRAMES = 2048
 POLYPHONY = 64
@@ -39,8 +40,8 @@ class SampledVoice:
         if voice.bank:
             self._font.channel_set_bank(0, voice.bank)
         self._set_program(voice.program, voice.drums)
-        if not voice.drums:
-            self._font.channel_set_tuning(0, semitones(tuning_hz))
+        self._tuning = 0.0 if voice.drums else semitones(tuning_hz)
+        self._font.channel_set_tuning(0, self._tuning)
         self._stereo = np.zeros(2 * MAX_FRAMES, np.float32)
         self._bytes = memoryview(self._stereo.view(np.uint8).data)
         self._source = pointer(self._stereo)
@@ -69,6 +70,11 @@ class SampledVoice:
         with contextlib.suppress(RuntimeError):
             self._font.channel_set_preset_number(0, program, drums)
 
+    def tell(self, told: Sequence[Told]) -> None:
+        """Controllers, bend and programme, at once."""
+        for kind, key, value in told:
+            self._apply((0, kind, key, 0, value))
+
     def _apply(self, event: VoiceEvent) -> None:
         _, kind, key, velocity, value = event
         if kind == NoteKind.ON:
@@ -77,6 +83,8 @@ class SampledVoice:
             self.note_off(key)
         elif kind == NoteKind.CC:
             self._font.channel_midi_control(0, key, value)
+            if key == RESET:  # it forgets what everybody is tuned to
+                self._font.channel_set_tuning(0, self._tuning)
         elif kind == NoteKind.BEND:
             self._font.channel_set_pitch_wheel(0, value)
         elif kind == NoteKind.PROGRAM:

@@ -19,7 +19,6 @@ MARGIN_S = 0.002  # before what strikes: what comes early on the beat stays whol
 ALIKE = 0.2
 FRAMES_MAX = 2048  # of a fade or a reach (engine/kernel.h)
 BEAT_MAX = 1e9
-LINES_MAX = 8  # a block; of more, the last
 
 
 def cut(slicing: Any, rate: float) -> None:
@@ -31,16 +30,9 @@ def cut(slicing: Any, rate: float) -> None:
     slicing.alike = ALIKE
 
 
-def hold(desk: Any, t: int, frame: int, beat: float, per_beat: float) -> None:
-    """A line (beat at frame, frames a beat) is in force from its frame on, or from t, the block's
-    first, if that is later. Called in order; a line before the last one's frame takes its place."""
-    first = max(frame, t)
-    count = desk.beat_count
-    if count and (first <= max(t, desk.beats[count - 1].from_frame) or count == LINES_MAX):
-        count -= 1
-    beats = desk.beats[count]
-    beats.from_frame, beats.frame, beats.beat, beats.per_beat = first, frame, beat, per_beat
-    desk.beat_count = count + 1
+def hold(desk: Any, frame: int, beat: float, per_beat: float) -> None:
+    """A line (beat at frame, frames a beat) is in force from the next stretch on."""
+    desk.beats.frame, desk.beats.beat, desk.beats.per_beat = frame, beat, per_beat
 
 
 def is_line(beat: float, bpm: float) -> bool:

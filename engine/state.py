@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.kernel import ffi
 from engine.layout import MAX_PLAYERS, MAX_STEMS, MAX_VOICES
+from engine.voice_memory import VOICE_MEMORY, forget
 
 MAX_SOURCES = 48
 MAX_BUSES = 16
@@ -144,6 +145,7 @@ STATE = np.dtype(
         ("routes", ROUTE, (MAX_ROUTES,)),
         ("timeline", TIMELINE),
         ("notes", "u1", (MAX_VOICES, 128)),  # velocity of what sounds
+        ("voices", VOICE_MEMORY, (MAX_VOICES,)),  # what they were told beside notes
         ("intakes", INTAKE, (2 + MAX_PLAYERS,)),  # midi, players, stems
         ("dry", "u1"),
         ("click", "u1"),
@@ -179,6 +181,7 @@ for _name, _dtype in (
 def fresh() -> np.ndarray:
     """A state of shape (1,): everything silent, master and fade at unity."""
     state = np.zeros(1, STATE)
+    forget(state["voices"])
     levels = ("faders", "mutes", "guards", "groups", "bus_levels")
     for name in ("master", "ai", "fade", *levels):
         state[0][name]["g0"] = state[0][name]["g1"] = 1.0

@@ -244,9 +244,9 @@ static void follow(seg_stem *m, const float *x, const seg_beats *line, const seg
   }
 }
 
-/* beats: the lines in force, each from its frame on, the first from the block's beginning. */
+/* beats: the line in force. */
 void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_size, float *roles,
-               int64_t stride, int64_t t, int n, const seg_beats *beats, int beat_count,
+               int64_t stride, int64_t t, int n, const seg_beats *beats,
                const seg_slicing *slicing, uint32_t *started, uint32_t *ended) {
   for (int s = 0; s < count; s++) {
     seg_stem *m = &stems[s];
@@ -268,16 +268,13 @@ void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_siz
     const float *x = arena + m->offset;
     float *left = roles + 2 * m->role * stride - t;
     float *right = left + stride;
-    for (int i = 0; i < beat_count; i++) {
-      int64_t a = i ? beats[i].from_frame : t, b = i + 1 < beat_count ? beats[i + 1].from_frame : t + n;
-      int64_t end = m->stop <= m->start ? m->stop : m->stop + m->fade;
-      if (a < m->start) a = m->start;
-      if (b > end) b = end;
-      if (m->per_beat >= 1)
-        follow(m, x, &beats[i], slicing, left, right, a, b);
-      else if (a < b)
-        add_stretch(m, x, left, right, a, b, slicing->fade);
-    }
+    int64_t a = t, b = m->stop <= m->start ? m->stop : m->stop + m->fade;
+    if (a < m->start) a = m->start;
+    if (b > t + n) b = t + n;
+    if (m->per_beat >= 1)
+      follow(m, x, beats, slicing, left, right, a, b);
+    else if (a < b)
+      add_stretch(m, x, left, right, a, b, slicing->fade);
     if (end_of(m) <= t + n) {
       m->state = 0;
       *ended |= 1u << s;

@@ -18,9 +18,9 @@ UNSLICED = (0.0, 0.0, 0, 0, 0, 0, 0.0, 0, 0)  # nor covered by a fill
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
 
 
-def no_tempo() -> tuple[object, int, object]:
-    """beats, beat_count, slicing of seg_stems."""
-    return ffi.new("seg_beats[1]", [{"per_beat": 1.0}]), 1, ffi.new("seg_slicing *")
+def no_tempo() -> tuple[object, object]:
+    """beats, slicing of seg_stems."""
+    return ffi.new("seg_beats *", {"per_beat": 1.0}), ffi.new("seg_slicing *")
 
 
 def limit(x: np.ndarray, block: int = 128) -> tuple[np.ndarray, np.ndarray]:

@@ -71,7 +71,7 @@ def rendered(block: int, **fields: int) -> np.ndarray:
     stem["fade"], stem["id"], stem["state"] = 240, 1, 1
     for name, value in fields.items():
         stem[name] = value
-    beats, slicing = ffi.new("seg_beats[1]", [{"per_beat": 1.0}]), ffi.new("seg_slicing *")
+    beats, slicing = ffi.new("seg_beats *", {"per_beat": 1.0}), ffi.new("seg_slicing *")
     out = np.zeros((2, 4000), np.float32)
     marks = np.zeros(2, np.uint32)
     for t in range(0, 4000, block):
@@ -79,7 +79,7 @@ def rendered(block: int, **fields: int) -> np.ndarray:
         piece = np.zeros((2, n), np.float32)
         lib.seg_stems(
             pointer(state["stems"], "seg_stem *"), 32, pointer(arena), arena.size, pointer(piece),
-            n, t, n, beats, 1, slicing,
+            n, t, n, beats, slicing,
             pointer(marks, "uint32_t *"), pointer(marks[1:], "uint32_t *"),
         )  # fmt: skip
         out[:, t : t + n] = piece

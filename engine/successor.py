@@ -1,0 +1,43 @@
+"""What a new audio process takes over from the snapshot that its predecessor left: its voices as
+they were, its sounding notes, and the notes that waited. Not real-time safe: before the first
+block."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.admission import NoteIntake
+from engine.patch import Patch
+from engine.sampler import SampledVoice
+from engine.voice_memory import told
+
+
+def take_over(
+    patch: Patch, state: np.void, voices: list[SampledVoice | None], intakes: list[NoteIntake]
+) -> None:
+    """Voices are told again what they were told, and sounding notes start again; their producers
+    will release them. state: a record of engine/state.py."""
+    held: list[dict[tuple[int, int], int]] = [{} for _ in intakes]
+    for v, voice in enumerate(voices):
+        if voice is not None:
+            voice.tell(told(state["voices"][v]))
+        for key in np.flatnonzero(state["notes"][v]).tolist():
+            velocity = int(state["notes"][v][key])
+            if voice is not None:
+                voice.note_on(key, velocity)
+            for owner in _feeders(patch, v, len(intakes)):
+                held[owner][v, key] = velocity
+    for intake, sounding in zip(intakes, held, strict=True):
+        intake.resume(int(state["t"]), sounding)
+
+
+def _feeders(patch: Patch, voice: int, intakes: int) -> list[int]:
+    """The intakes whose producers may sound a voice: the midi process's is 0, the stems' the
+    last."""
+    name = list(patch.voices)[voice]
+    players = [p for p in patch.players.values() if not p.to]
+    feeders = [1 + i for i, p in enumerate(players) if p.voice == name]
+    if any(r.voice == name for r in patch.roles.values()):
+        feeders.append(intakes - 1)
+    thru = any(m.voice == name for m in patch.midi.values())
+    return [0, *feeders] if thru or not feeders else feeders
