@@ -21,14 +21,18 @@ from engine.state import INTAKE
 PENDING_MAX = 4096
 NOTES_A_BLOCK = 128
 BEFORE_ALL = -(2**62)  # the frame of a release: ahead of whatever follows it
+LATE_KEPT = 4  # late notes that are told of, a producer and block
 VALUE_MAX = 16383
+U64_MAX = 2**64 - 1
 
 Due = tuple[int, int, int, int, int, int, int]  # frame, order, voice, kind, key, velocity, value
 
 
 class NoteIntake:
     """One producer's notes. `held` maps (voice, key) to velocity: what this producer sounds.
-    place: its INTAKE record in the state (engine/state.py), from which a successor goes on."""
+    place: its INTAKE record in the state (engine/state.py), from which a successor goes on.
+    late: (frame, voice) of notes that came too late; dropped: how many came to nothing. trouble:
+    there are any of either; whoever tells of them calls told()."""
 
     def __init__(
         self,
@@ -45,6 +49,18 @@ class NoteIntake:
         self._header = ring.pointer
         self._pending: list[Due] = []
         self._order = 0
+        self.trouble = False
+        self.late: list[tuple[int, int]] = []
+        self.dropped = 0
+        self._refused = self._header.dropped
+
+    def told(self) -> None:
+        self.trouble, self.dropped = False, 0
+        self.late.clear()
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        self.trouble = self.trouble or count > 0
 
     def mark(self) -> None:
         """Note the place. Called at a fresh start; then it is kept by take()."""
@@ -84,8 +100,9 @@ class NoteIntake:
         self.held.clear()
         return offs
 
-    def take(self, until: int, due: list[Due]) -> None:
-        """Append events with frame < until, in order."""
+    def take(self, until: int, due: list[Due], late: int = BEFORE_ALL) -> None:
+        """Append events with frame < until, in order. late: notes for frames before this one are
+        told of as late."""
         records = self.ring.pop(NOTES_A_BLOCK) if lib.seg_ring_count(self._header) else None
         self._renew(self._header.epoch, until, due)  # read once: the log can tell what it was
         if records is not None:
@@ -95,8 +112,15 @@ class NoteIntake:
                 if n[3] == self.epoch:
                     self._put(n, due)
             self.mark()
+            if self._header.dropped != self._refused:
+                self._drop(int(self._header.dropped - self._refused) & U64_MAX)
+                self._refused = self._header.dropped
         while self._pending and self._pending[0][0] < until:
-            self._book(heapq.heappop(self._pending), due)
+            event = heapq.heappop(self._pending)
+            if event[0] < late and event[3] == NoteKind.ON and len(self.late) < LATE_KEPT:
+                self.late.append((event[0], event[2]))
+                self.trouble = True
+            self._book(event, due)
 
     def _renew(self, epoch: int, t: int, due: list[Due]) -> None:
         """A new producer has taken over: what the old one left is released."""
@@ -111,8 +135,10 @@ class NoteIntake:
         frame, _, value, _, voice, kind, _, key, velocity, _ = n
         sane = key < 128 and velocity < 128 and (voice < MAX_VOICES or voice == ALL_VOICES)
         if not sane or not 0 <= value <= VALUE_MAX:
+            self._drop(1)
             return
         if len(self._pending) >= PENDING_MAX:  # what cannot wait may be an off: begin anew
+            self._drop(len(self._pending))
             due.extend(self.release())
         self._order += 1
         heapq.heappush(self._pending, (frame, self._order, voice, kind, key, velocity, value))

@@ -131,7 +131,7 @@ class ReportKind(IntEnum):
     STEM_STARTED = 2  # slot, frame of the first sample, id
     STEM_ENDED = 3  # slot, frame after the last sample, id
     NOT_FINITE = 4  # slot=source index, a=values stopped
-    NOTE_LATE = 5  # slot=voice, a=frames late
+    NOTE_LATE = 5  # slot=voice, a=frames late: more than engine.performance.LATE_S
     STREAM_LATE = 6  # slot=source index, a=frames missing
     RESUMED = 7  # frame=first frame of this audio process, a=1 if from a snapshot
     DRY = 8  # slot=1 on, 0 off

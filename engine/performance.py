@@ -35,7 +35,7 @@ from engine.sampler import MAX_FRAMES, SampledVoice
 from engine.shm import Shared
 from engine.shm_records import STAGES, timeline_record
 from engine.slices import cut, hold
-from engine.state import fresh
+from engine.state import FOREVER, fresh
 from engine.strip import SETTINGS, begin_duck, begin_strip, fits, set_strip, strip_of, values_of
 from engine.successor import take_over
 from engine.taps import connect_taps
@@ -44,6 +44,7 @@ from engine.timeline import Timeline
 from engine.voice_memory import remember
 
 START_FADE_FRAMES = 480
+LATE_S = 0.05  # a note that comes later than this is told of: hands' come up to two blocks late
 
 
 @dataclass
@@ -132,6 +133,7 @@ class LivePerformance:
             NoteIntake(shared.ring(r), self.state[0]["intakes"][i], self.log, i)
             for i, r in enumerate(("midi_notes", *producers))
         ]
+        self._late = round(LATE_S * rate)
         self.control = Control(self)
         self.cv_in = CvInputs(patch, self.state, channels.cv_in, rate, self.mixer)
         self.cv = CvOutputs(patch, self.state, channels.cv, rate, self.mixer, self.cv_in.rows)
@@ -270,8 +272,11 @@ class LivePerformance:
     def _render(self, t: int, n: int, due: list[Due], begun: int) -> None:
         """Frames [t, t+n), throughout which the same commands hold. begun: when, by the ledger."""
         clock = time.perf_counter_ns
+        late = t - self._late
         for intake in self.intakes:
-            intake.take(t + n, due)
+            intake.take(t + n, due, late)
+            if intake.trouble:
+                self._tell_notes(intake, t)
         admitted = clock()
         if lib.seg_desk_inputs(self._desk, self._input, self._channels_in, t, n):
             self._tell_missing(t)
@@ -301,6 +306,15 @@ class LivePerformance:
             mixed - sampled,
             ended_at - mixed,
         )
+
+    def _tell_notes(self, intake: NoteIntake, t: int) -> None:
+        for frame, voice in intake.late:
+            late = min(t - frame, FOREVER)
+            self.control.report(ReportKind.NOTE_LATE, t, slot=voice, a=late)
+        if intake.dropped:
+            which = self.intakes.index(intake)
+            self.control.report(ReportKind.DROPPED, t, slot=which, a=min(intake.dropped, FOREVER))
+        intake.told()
 
     def _tell_missing(self, t: int) -> None:
         for i in range(self._desk.input_count):

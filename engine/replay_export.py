@@ -21,10 +21,12 @@ from engine.layout import COMMAND, CommandKind, ReportKind
 from engine.mixer import BUS_ORDER
 from engine.replay import Block, Replay
 from engine.session import Session
+from engine.slices import is_line
 from engine.tracks import TrackError, file_name, read_track
 
 TICKS = 960  # a quarter note
 JUMP_BEATS = 0.01  # a beat that is further off is a new one, not the old tempo going on
+BAR_MAX = 255  # beats of a bar: a time signature's numerator is one byte
 DRUM_CHANNEL = 9
 GAP_FRAMES = 960  # a shorter one needs no marker
 
@@ -208,7 +210,8 @@ def timelines(session: Session) -> list[tuple[int, float, float, int]]:
         commands = life.records[life.records["kind"] == AdmittedKind.COMMAND]
         for record in commands:
             c = data_of(record, COMMAND)[0]
-            if c["kind"] == CommandKind.TIMELINE and c["y"] > 0 and c["a"] > 0:
+            followed = is_line(c["x"], c["y"]) and 0 < c["a"] <= BAR_MAX
+            if c["kind"] == CommandKind.TIMELINE and followed:
                 row = (int(c["frame"]), float(c["x"]), float(c["y"]), int(c["a"]))
                 found.append(row)
     return sorted(found, key=lambda row: row[0])

@@ -114,3 +114,22 @@ def test_moving_tempo_goes_on_without_a_new_bar() -> None:
     segments = tempo_map(lines, 0, RATE)
     assert [round(s.q, 3) for s in segments] == [0.0, 1.0, 2.0]
     assert [s.bpm for s in segments] == [100.0, 110.0, 90.0]
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{"a": 2**40}, {"a": 0}, {"y": 1e9}, {"y": 1e-300}, {"x": np.nan}, {"x": 1e300}]
+)
+def test_tempo_or_metre_that_is_nonsense_is_left_out(
+    stage: RecordedStage, tmp_path: Path, nonsense: dict[str, float]
+) -> None:
+    """As forward leaves it out."""
+    hostile = {"frame": stage.t, "x": 8.0, "y": 90.0, "a": 4, "b": 4, **nonsense}
+    stage.command(CommandKind.TIMELINE, **hostile)
+    stage.play(1280)
+    stage.turn()
+    session = read_session(stage.take)
+    export(session, Replay(session), tmp_path / "out")
+    told = mido.MidiFile(tmp_path / "out" / "performance.mid").tracks[0]
+    tempi = [m.tempo for m in told if m.type == "set_tempo"]
+    assert tempi == [500_000]
+    assert [(m.numerator, m.denominator) for m in told if m.type == "time_signature"] == [(4, 4)]
