@@ -32,6 +32,7 @@ DRY_DONE = 1  # the audio process's: the frame after its last block
 DRY_HAND = 2  # the audio process's: it fades in from this frame on, and the dry path out
 DRY_MAY = 3  # the supervisor's: pid of the audio process that may take over, its ports connected
 
+CLIENT_FILE = "client"  # what the sound server calls the audio process
 LEDGER_ROWS = 1 << 18  # eleven minutes of 128-frame blocks
 STAGES = ("admit", "inputs", "sampler", "mix", "outputs")
 

@@ -27,14 +27,13 @@ from devices.audio.dry import DryPath
 from engine.mixer import dry_level
 from engine.patch import Input, Patch
 from engine.shm import Shared
-from engine.shm_records import DRY_COVERING
+from engine.shm_records import CLIENT_FILE, DRY_COVERING
 
 UNITY_DB = (
     1.0  # sends within this of 0 dB are carried by JACK; others would be too loud or too soft
 )
 HOST = "JACK Audio Connection Kit"  # as PortAudio calls it: `audio.device` may match "host: name"
 OWN = re.compile(r"segue(-[a-z]+)?(-\d+)?$")  # our own clients are no interface
-AUDIO_CLIENT = re.compile(r"segue(-\d+)?$")
 EXISTS = 17  # EEXIST: connected already
 log = logging.getLogger("segue.bypass")
 Links = dict[str, frozenset[str]]  # a port of the audio process without its client -> its peers
@@ -229,8 +228,12 @@ class JackBypass:
                 self._connect(pair)
 
     def _ports_of_audio(self) -> list[str]:
+        """Of this performance's: another one on the server has a name of its own."""
+        if self.shared is None or not self.shared.file(CLIENT_FILE).exists():
+            return []
+        mine = self.shared.file(CLIENT_FILE).read_text()
         ports = self._client.get_ports(is_audio=True)
-        return [p.name for p in ports if AUDIO_CLIENT.fullmatch(p.name.partition(":")[0])]
+        return [p.name for p in ports if p.name.partition(":")[0] == mine]
 
     def _note_links(self) -> None:
         """Remember who is connected to the audio process; while it is a new one, only who came."""

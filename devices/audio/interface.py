@@ -56,17 +56,31 @@ def name_client(name: str = CLIENT_NAME) -> None:
     library = ctypes.util.find_library("portaudio")
     if library is None:
         return
-    ffi = cffi.FFI()
-    ffi.cdef("int PaJack_SetClientName(const char *name);")
-    portaudio: Any = ffi.dlopen(library)
+    portaudio: Any = _ffi.dlopen(library)
     if hasattr(portaudio, "PaJack_SetClientName"):
         # PortAudio keeps the pointer, not a copy, and forgets it when it is unloaded.
-        kept = (portaudio, ffi.new("char[]", name.encode()))
+        kept = (portaudio, _ffi.new("char[]", name.encode()))
         portaudio.PaJack_SetClientName(kept[1])
         _kept.append(kept)
 
 
+def known_as() -> str:
+    """What JACK calls us, once sounddevice is imported: beside another "segue" it is "segue-01"."""
+    for portaudio, _ in _kept:
+        name = _ffi.new("char **")
+        if portaudio.PaJack_GetClientName(name) == 0 and name[0] != _ffi.NULL:
+            return str(_ffi.string(name[0]).decode(errors="replace"))
+    return CLIENT_NAME
+
+
 _kept: list[Any] = []
+_ffi: Any = cffi.FFI()
+_ffi.cdef(
+    """
+    int PaJack_SetClientName(const char *name);
+    int PaJack_GetClientName(char **name);
+    """
+)
 
 
 def _candidates(sd: Any, want_jack: bool) -> list[tuple[int, dict[str, Any], str]]:

@@ -22,12 +22,13 @@ import numpy as np
 
 from devices.audio import realtime
 from devices.audio.callback import Callback
-from devices.audio.interface import Found, NoDeviceError, choose, name_client
+from devices.audio.interface import Found, NoDeviceError, choose, known_as, name_client
 from devices.audio.jack_clock import JackClock
 from engine.performance import ChannelMap, LivePerformance
 from engine.process import tell_where_on_request
 from engine.shm import Shared
 from engine.shm_records import (
+    CLIENT_FILE,
     CLOCK,
     AudioPhase,
 )
@@ -50,6 +51,14 @@ def _warm_up(shared: Shared, channels: ChannelMap, rate: float) -> None:
     for i in range(WARM_BLOCKS):
         engine.hear(block, 128)
         engine.forward(i * 128)
+
+
+def tell_client(shared: Shared, name: str) -> None:
+    """For the dry path, before any port of ours is there: which JACK client we are."""
+    path = shared.file(CLIENT_FILE)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(name)
+    os.replace(temporary, path)
 
 
 def _snapshot(shared: Shared) -> np.ndarray | None:
@@ -143,6 +152,7 @@ class AudioProcess:
 
                     found = choose(sd, shared.patch, jack)
                     host.write_text("jack" if jack else "other")
+                    tell_client(shared, known_as())
                     for line in found.missing:
                         log.warning("missing: %s", line)
                     return sd, found, jack
