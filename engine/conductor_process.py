@@ -127,7 +127,7 @@ class ConductorProcess:
         for command in conductor.commands:
             shared.ring("commands").push(command)
         conductor.commands.clear()
-        self.stem_notes.turn(conductor.book, conductor.line, now)
+        self.stem_notes.turn(conductor.book, conductor.line, now, conductor.programme.coming)
         self._send_requests()
         self.captures.send()
         self._set_switch(now)

@@ -178,7 +178,7 @@ class Offline:
         for command in conductor.commands:
             shared.ring("commands").push(command)
         conductor.commands.clear()
-        self._stem_notes.turn(conductor.book, conductor.line, now)
+        self._stem_notes.turn(conductor.book, conductor.line, now, conductor.programme.coming)
         conductor.programme.set_switch(self._switch, now)
         shared.sections["switch"].write(self._switch)
         for host in self._hosts:

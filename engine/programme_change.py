@@ -46,6 +46,14 @@ class ProgrammeChange(ProgrammeState):
 
     # ---- time
 
+    @property
+    def coming(self) -> Timeline | None:
+        """The line that the audio process was told for a frame ahead."""
+        change, line = self.change, self._c.line
+        if change is None or not (change.armed and change.line) or line is None:
+            return None
+        return self._line_of(change, line.rate)
+
     def pass_boundary(self, now: Timestamp) -> None:
         """Before the clock advances: what was armed and has come."""
         change = self.change

@@ -76,14 +76,20 @@ class StemNotes:
         self._parts: dict[int, _Part] = {}
         self._ring = shared.ring(RING) if has_midi(shared.patch) else None
 
-    def turn(self, book: StemBook, line: Timeline | None, now: int) -> None:
-        """Send what is due by now + LOOK_AHEAD_S."""
+    def turn(
+        self, book: StemBook, line: Timeline | None, now: int, coming: Timeline | None = None
+    ) -> None:
+        """Send what is due by now + LOOK_AHEAD_S. coming: the line that was told for a frame ahead,
+        by which the stems play that begin there."""
         if self._ring is None or line is None:
             return
         playing = {e.id: e for e in book.entries.values() if _plays(e)}
         for id_ in [i for i in self._parts if i not in playing]:
             self._end(self._parts.pop(id_), now)
+        here = line
         for entry in playing.values():
+            ahead = coming is not None and entry.start_frame >= coming.frame
+            line = coming if coming is not None and ahead else here
             part = self._parts.get(entry.id) or self._begin(entry, line, now)
             if entry.stop_frame and not part.stopped:
                 part.stopped = True
@@ -141,8 +147,10 @@ def _plays(entry: StemEntry) -> bool:
 
 
 def _began(entry: StemEntry) -> float:
-    waits = entry.state is _S.QUEUED and entry.beat is not None
-    return entry.beat if waits and entry.beat is not None else entry.began
+    """The beat of its first note, on the line that holds there."""
+    if entry.state is not _S.QUEUED or entry.beat is None:
+        return entry.began
+    return entry.beat if entry.anchor is None else entry.anchor
 
 
 def _due(

@@ -3,6 +3,8 @@ it stops, when a fill covers it, at panic, or when the conductor dies."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from engine_stage import Stage
@@ -12,8 +14,9 @@ from engine.layout import ReportKind, SafeKind
 from engine.mixer import is_generated
 from engine.patch import Clock, Output, Patch, Role, Voice
 from engine.shm import Shared
+from engine.song import Song
 from engine.stem import StemNote, StemState
-from engine.stem_notes import LOOK_AHEAD_S, StemNotes, store, stored
+from engine.stem_notes import HELD, LOOK_AHEAD_S, StemNotes, store, stored
 from engine.timeline import Timeline
 
 RATE, TICK = 48000, 256
@@ -39,10 +42,10 @@ NOTES = [
 class Night:
     """Conductor, notes and the audio process in turn; the tempo is what `bpm` says at a frame."""
 
-    def __init__(self) -> None:
-        self.stage = Stage(PATCH, start=0)
+    def __init__(self, patch: Patch = PATCH) -> None:
+        self.stage = Stage(patch, start=0)
         self.shared = self.stage.shared
-        self.conductor = Conductor(PATCH, self.shared.slots, self.shared.slot_frames)
+        self.conductor = Conductor(patch, self.shared.slots, self.shared.slot_frames)
         self.notes = StemNotes(self.shared)
         self.conductor.let_in = self.conductor.scripted = True
         self.lines: list[Timeline] = []
@@ -89,7 +92,7 @@ class Night:
             self.shared.ring("commands").push(command)
         c.commands.clear()
         self.lines += c.lines()
-        self.notes.turn(c.book, c.line, now)
+        self.notes.turn(c.book, c.line, now, c.programme.coming)
 
     def enter(self, role: str = "bass") -> None:
         self.conductor.wanted.add(role)
@@ -199,6 +202,42 @@ def test_a_conductor_that_comes_back_goes_on_without_doubling() -> None:
     assert len(heard) >= 4
     assert all((f - night.ons(40)[0]) % 12_000 == 0 for f in heard)
     assert len(set(heard)) == len(heard)
+
+
+SONGS = {
+    "quick": Song(bpm=171.0),
+    "odd": Song(bpm=144.0, beats_per_bar=3, bars_per_phrase=5),
+}
+
+
+@pytest.mark.parametrize("song", SONGS)
+def test_a_stem_that_enters_with_a_song_lies_on_its_beats_from_the_first_note_on(
+    song: str,
+) -> None:
+    night = Night(
+        dataclasses.replace(
+            PATCH,
+            armed=True,
+            roles={"bass": PATCH.roles["bass"]},
+            songs={"slow": Song(bpm=91.7), song: SONGS[song]},
+        )
+    )
+    night.conductor.scripted = False
+    night.run(6 * RATE)
+    night.conductor.act("next_song", night.stage.t)
+    night.run(8 * RATE)
+    line = night.lines[-1]
+    assert line.bpm == SONGS[song].bpm
+    one, bar = round(line.beat), line.beats_per_bar
+    first = line.frame_at(one)
+    for key, beats in ((40, [0.0, 0.5]), (43, [1.25])):
+        heard = [f for f in night.ons(key) if f >= first]
+        turns = range(len(heard) // len(beats))
+        wanted = [line.frame_at(one + k * bar + b) for k in turns for b in beats]
+        assert len(heard) >= 2 * len(beats)
+        assert heard[: len(wanted)] == wanted
+    first_off = next(f for f, what, k in night.events if f > first and (what, k) == ("off", 40))
+    assert first_off == line.frame_at(one + HELD * NOTES[0].duration)
 
 
 def test_a_voice_that_plays_stems_is_silenced_by_dry() -> None:
