@@ -193,7 +193,7 @@ class Conductor:
             self.book.started(int(r["id"]), frame)
         elif kind == ReportKind.STEM_ENDED:
             self.book.ended(int(r["id"]), int(r["slot"]), frame)
-            self._note_the_end(frame)
+            self._note_the_end(int(r["id"]), frame)
         elif kind == ReportKind.STEM_REFUSED and self.line is not None:
             fits = int(r["a"]) >= 0
             self.book.refused(int(r["id"]), int(r["slot"]), self.line, frame, fits)
@@ -216,10 +216,14 @@ class Conductor:
             }
         )
 
-    def _note_the_end(self, frame: int) -> None:
-        """An ending was played to its end: nothing enters before a hand lets it in again."""
+    def _note_the_end(self, stem: int, frame: int) -> None:
+        """An ending was played to its end: nothing enters before a hand lets it in again, or where
+        END has asked for it, before standby is left."""
         if self.book.over:
             self.book.over = False
+            if stem == self.programme.ended_by:
+                self.programme.ended_by = 0
+                return
             self.wanted.clear()
             self.book.panic(frame)
             self.let_in = False

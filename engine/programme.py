@@ -4,8 +4,9 @@
     NEXT SCENE, scene   at the next bar (or phrase), gains glide
     STANDBY             what is generated falls silent behind a fade, the tracker is frozen, dry is
                         open; again: it resumes. A song chosen meanwhile begins when standby ends
-    END                 as the song says: all stops at the phrase's end, or after a fill, or fades
-                        out over some bars; then standby. Again, before it began: called off
+    END                 as the song says: all fades out over some bars; or else with a stem that is
+                        an ending, where one is ready; or after a fill, or with the phrase. Then
+                        standby. Again, before it began: called off
 
 In layers: engine/programme_state.py (where we are), engine/programme_change.py (boundaries), here
 endings and hands. Pure: the conductor owns it, and calls pass_boundary and advance every tick. Not
@@ -21,6 +22,8 @@ from engine.programme_change import ARM_BEATS, ProgrammeChange
 from engine.programme_state import End
 from engine.scene_mix import STEP_FADE_S
 from engine.song import songs_of
+from engine.stem import Play
+from engine.stem_entry import StemEntry
 from engine.stem_queue import LATEST_S
 from engine.timeline import Boundary, Timeline, Timestamp
 
@@ -173,40 +176,72 @@ class Programme(ProgrammeChange):
         self.change = None
         ending = self.playing.ending
         soon = now + round(LATEST_S * line.rate)
-        bars = float(ending.bars * line.beats_per_bar)
-        if ending.kind == "fade":
+        stem = None if ending.kind == "fade" else self._ending_stem()
+        if stem is not None:
+            boundary = Boundary(self._c.patch.roles[stem.role].enter)
+            start = round(line.beat_at(line.next_boundary(soon, boundary)), 3)
+            self.end = End("ending", start, start + stem.beats, stem=stem.id)
+            return f"ends with {stem.role}"
+        fill = ending.role if ending.role and self._c.book.ready(ending.role) else None
+        if ending.kind == "fade" or (ending.kind == "fill" and fill is None):
             start = line.beat_at(line.next_boundary(soon, Boundary.BAR))
+            bars = float(ending.bars * line.beats_per_bar)
             self.end = End("fade", round(start, 3), round(start + bars, 3))
             return f"fades over {ending.bars} bars"
-        kind, before = "phrase", 0.0
-        if ending.role is not None and self._c.book.ready(ending.role):
-            kind = "fill"
-            before = float(self._c.patch.roles[ending.role].bars * line.beats_per_bar)
+        before = 0.0
+        if fill is not None:
+            before = float(self._c.patch.roles[fill].bars * line.beats_per_bar)
         beat = line.beat_at(line.next_boundary(
             soon + round(before * line.frames_per_beat), Boundary.PHRASE))  # fmt: skip
+        kind = "phrase" if fill is None else "fill"
         self.end = End(kind, round(beat - before, 3), round(beat, 3))
         return "ends with the phrase" + (", after a fill" if kind == "fill" else "")
+
+    def _ending_stem(self) -> StemEntry | None:
+        """A ready stem that ends the song, if stems may sound."""
+        book = self._c.book
+        if not self._open():
+            return None
+        ready = (e for r in self._c.patch.roles if not self.off(r) for e in book.ready(r))
+        return next((e for e in ready if e.play is Play.ENDING and e.beats), None)
 
     def _go_on_ending(self, end: End, line: Timeline, now: Timestamp) -> None:
         near = ARM_BEATS * line.frames_per_beat
         if not end.begun and line.frame_at(end.start) - now < near:
             end.begun = True
             self._begin_end(end, line, now)
+        if end.begun and not end.armed and end.kind == "ending":
+            self._follow_stem(end, line, now)
         if end.begun and not end.armed and line.frame_at(end.beat) - now < near:
             end.armed, end.frame = True, max(now, line.frame_at(end.beat))
-            for role in self._c.patch.roles:
-                self._c.book.leave_at(role, line, now, end.beat)
+            if end.kind != "ending":  # that has stopped all else, and ends by itself
+                for role in self._c.patch.roles:
+                    self._c.book.leave_at(role, line, now, end.beat)
             self._c.wanted.clear()
         if end.armed and now >= end.frame:
             self.end = None
             self._say("ended", end.frame, song=self.playing.name, how=end.kind)
             self._set_standby(True, now)
 
+    def _follow_stem(self, end: End, line: Timeline, now: Timestamp) -> None:
+        """The ending may have to wait for a later boundary, or come to nothing."""
+        stem = self._c.book.entries.get(end.stem)
+        if stem is not None and self._c.book.ending() is stem and stem.until is not None:
+            end.beat = stem.until
+        else:
+            soon = now + round(LATEST_S * line.rate)
+            end.kind, self.ended_by = "phrase", 0
+            end.beat = round(line.beat_at(line.next_boundary(soon, Boundary.PHRASE)), 3)
+
     def _begin_end(self, end: End, line: Timeline, now: Timestamp) -> None:
         frame = line.frame_at(end.start)
         self._say("ending", frame, song=self.playing.name, how=end.kind,
                   until=line.frame_at(end.beat))  # fmt: skip
-        if end.kind == "fade":
+        if end.kind == "ending":
+            self._c.wanted.clear()
+            self.ended_by = end.stem
+            self._c.book.end_with(end.stem, line, now, end.start)
+        elif end.kind == "fade":
             ramp = line.frame_at(end.beat) - frame
             self._gains(max(frame, now), ramp, silent=True)
         elif end.kind == "fill" and (fill := self.playing.ending.role) is not None:

@@ -43,7 +43,8 @@ class Scene:
 @dataclass(frozen=True)
 class Ending:
     """What END does. kind: phrase (all stops at the phrase's end), fill (so, after the stem of
-    `role` as the last bars) or fade (over `bars` from the next bar line on)."""
+    `role` as the last bars; none is ready: as fade) or fade (over `bars` from the next bar line
+    on). But for fade, a ready stem that is an ending (play: ending) is played instead."""
 
     kind: str = "phrase"
     bars: int = 4

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.stem import StemState
+from engine.stem import Play, StemState
+from engine.stem_entry import StemEntry
 from engine.stem_orders import STOP_FADE_FRAMES
 from engine.stem_queue import StemQueue
 from engine.timeline import Boundary, Timeline
@@ -30,10 +31,21 @@ class StemCues(StemQueue):
         if not ready or not self.enqueue(ready[0].id, line, now, Boundary.PHRASE):
             return False
         entry = ready[0]
+        self._place_at(entry, beat, anchor)
+        return True
+
+    def end_with(self, id_: int, line: Timeline, now: int, beat: float) -> bool:
+        """A ready stem, as the song's ending, at a beat of the line."""
+        if not self.enqueue(id_, line, now, Boundary.PHRASE, Play.ENDING):
+            return False
+        self._place_at(self.entries[id_], beat)
+        return True
+
+    @staticmethod
+    def _place_at(entry: StemEntry, beat: float, anchor: float | None = None) -> None:
         if entry.until is not None:
             entry.until = (beat if anchor is None else anchor) + entry.beats
         entry.beat, entry.anchor = beat, anchor
-        return True
 
     def leave_at(self, role: str, line: Timeline, now: int, beat: float) -> None:
         """Stop what plays at a beat of the line, and drop what waits."""
