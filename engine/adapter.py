@@ -47,6 +47,10 @@ class NotePlayer(Adapter, Protocol):
         """Notes due before frame t + horizon that were not returned yet."""
         ...
 
+    def steer(self, controls: np.ndarray) -> None:
+        """controls float32 (MAX_LATENTS,), -1..1, 0 at rest: what hands and moods ask for."""
+        ...
+
     def release(self, t: int) -> np.ndarray:
         """Offs for everything still sounding, at frame t; what was pending is forgotten."""
         ...
@@ -58,6 +62,7 @@ class TexturePlayer(Adapter, Protocol):
     block: int  # frames per call of process()
     latency: int  # frames: output for input at frame f is meant to sound at f + latency
     model_delay: int  # frames of that latency which are inside what process() returns
+    freeze: bool  # the sound of the moment it was set stands still
 
     def process(self, audio: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """audio float32 (block,), controls float32 (MAX_LATENTS,), -1..1 -> float32 (2, block)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.layout import MAX_LATENTS
 from engine.stem import VARIATIONS, Play
 from engine.timeline import Boundary
 
@@ -24,7 +25,8 @@ class Ask:
     role's own. play: how the stem is played instead of its own way. variation: 1-4, a role's place.
     source, bars: of a capture, a mixer source such as input.trombone and CAPTURE_BARS. source, bus,
     db, seconds, on, setting, value: of the mix (engine/conductor_mix.py).
-    what: a song's or scene's name, or its number from 1."""
+    what: the name of a song, scene, player, mood or route, or its number from 1. number, values: of
+    a player's controls, from the number-th (from 1) on, -1..1 each."""
 
     now: int
     role: str | None = None
@@ -41,6 +43,8 @@ class Ask:
     setting: str | None = None
     value: float | None = None
     what: str | int | None = None
+    number: int | None = None
+    values: tuple[float, ...] | None = None
 
     def of(self, role: str) -> Ask:
         """The same for another role."""
@@ -63,6 +67,8 @@ class Ask:
             "setting": self.setting,
             "value": self.value,
             "what": self.what,
+            "number": self.number,
+            "values": self.values and list(self.values),
         }
         always = ("role", "stem")
         return {k: v for k, v in said.items() if v is not None or k in always}
@@ -91,6 +97,8 @@ def ask_of(said: dict[str, Any], now: int) -> Ask:
         _text("setting", said.get("setting")),
         _number("value", said.get("value"), -1e6, 1e6),
         _name_or_number("what", said.get("what")),
+        _among("number", said.get("number"), tuple(range(1, MAX_LATENTS + 1))),
+        _numbers("values", said.get("values")),
     )
 
 
@@ -112,6 +120,15 @@ def _number(word: str, value: Any, low: float, high: float) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise AskError(f"{word} is {value!r}, expected a number from {low:g} to {high:g}")
     return float(value)
+
+
+def _numbers(word: str, values: Any) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    if not isinstance(values, list) or not 1 <= len(values) <= MAX_LATENTS:
+        raise AskError(f"{word} is {values!r}, expected a list of 1 to {MAX_LATENTS} numbers")
+    found = [_number(word, v, -1.0, 1.0) for v in values]
+    return tuple(v for v in found if v is not None)
 
 
 def _whole(word: str, value: Any) -> int | None:

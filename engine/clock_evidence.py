@@ -95,6 +95,10 @@ class TapSeries:
         self._frames.clear()
         return fit
 
+    def forget(self) -> None:
+        """End the series, whatever it was to be."""
+        self._frames.clear()
+
     def _interval(self) -> float:
         return (self._frames[-1] - self._frames[0]) / (self.count - 1)
 

@@ -18,6 +18,8 @@ from engine.clock import Clock
 from engine.conductor_capture import queue_captured
 from engine.conductor_hands import ACTIONS
 from engine.conductor_mix import MixState, howls, let_go
+from engine.conductor_steer import SteerState
+from engine.conductor_undo import Undo
 from engine.cv_routes import CvRoutes
 from engine.layout import CommandKind, ObservationKind, ReportKind
 from engine.patch import Patch
@@ -80,6 +82,9 @@ class Conductor:
         self.dry = False
         self.click = False
         self.mix = MixState()
+        self.steering = SteerState()
+        self.undo = Undo()
+        self.armed = ""  # the source that CAPTURE takes where nothing else is said
         self.wanted: set[str] = set()  # roles that are to sound as soon as a stem is ready
         self.commands: list[np.ndarray] = []
         self.news: list[dict[str, Any]] = []
@@ -120,6 +125,7 @@ class Conductor:
         if not self.programme.moving:
             self.book.fill(line, now)
         stretch_far(self.book, line, now)
+        self.steering.shape(self.patch, self.book.requests)
         self.routes.shape(self.book.requests)
         queue_captured(self, now)
         self.book.advance(line, now)
@@ -265,7 +271,9 @@ class Conductor:
             return f"role {ask.role!r}, expected one of {', '.join(self.patch.roles)}"
         if self.clock is None or self.line is None:
             return "the performance has not begun"
+        before = self.undo.look(self, name)
         said = handler(self, ask)
+        self.undo.note(self, name, ask, said, before)
         self.news.append({"event": "act", "frame": now, "name": name, **ask.words(), "said": said})
         return said
 
@@ -295,8 +303,12 @@ class Conductor:
             "click": self.click,
             "dry": self.dry,
             "frozen": self.routes.frozen,
+            "routes_off": self.routes.off,
             "wanted": sorted(self.wanted),
             "mix": self.mix.to_dict(),
+            "steering": self.steering.to_dict(),
+            "armed": self.armed,
+            "undo": self.undo.to_dict(),
             "programme": self.programme.to_dict(),
         }
 
@@ -310,8 +322,10 @@ class Conductor:
         self.let_in, self.oriented = saved["let_in"], saved["oriented"]
         self.scripted, self.click, self.dry = saved["scripted"], saved["click"], saved["dry"]
         self.wanted = set(saved["wanted"])
-        self.routes.frozen = saved["frozen"]
+        self.routes.frozen, self.routes.off = saved["frozen"], list(saved["routes_off"])
         self.mix = MixState.of(saved["mix"])
+        self.steering = SteerState(**saved["steering"])
+        self.armed, self.undo = saved["armed"], Undo.of(saved["undo"])
         self.programme.restore(saved["programme"])
 
     def reconcile(self, stems: np.ndarray, now: int) -> None:
@@ -334,6 +348,9 @@ class Conductor:
             "cv_in": self.routes.values(),
             "frozen": self.routes.frozen,
             "mix": self.mix.to_dict(),
+            "steering": self.steering.to_dict(),
+            "armed": self.armed,
+            "undo": self.undo.next,
             **self.programme.status(),
             "stems": [e.to_dict() for e in self.book.entries.values()],
         }

@@ -27,7 +27,7 @@ def capture(conductor: Conductor, ask: Ask) -> str:
     role = ask.role or next((n for n, r in patch.roles.items() if r.maker == CAPTURE_MAKER), None)
     if role is None:
         return f"no role: name one, or give the patch a role with `maker: {CAPTURE_MAKER}`"
-    source = _source(patch, role, ask.source, sources)
+    source = _source(patch, role, ask.source or conductor.armed or None, sources)
     if source not in sources:
         return f"source {source!r}, expected one of {', '.join(sources)}"
     bars = ask.bars or _bars(patch.roles[role].bars, remembered.bars)
@@ -52,6 +52,16 @@ def capture(conductor: Conductor, ask: Ask) -> str:
     )
     said = f"capturing {bars} bars of {source}"
     return said if _open(conductor) else f"{said}; it waits for a hand"
+
+
+def arm(conductor: Conductor, ask: Ask) -> str:
+    """source: what CAPTURE takes where a press says nothing else; the same again: nothing of its
+    own."""
+    sources = captured(conductor.started)
+    if ask.source not in sources:
+        return f"source {ask.source!r}, expected one of {', '.join(sources) or 'none'}"
+    conductor.armed = "" if conductor.armed == ask.source else str(ask.source)
+    return f"{ask.source} {'armed' if conductor.armed else 'not armed'}"
 
 
 def queue_captured(conductor: Conductor, now: int) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from engine.ask import Ask
 from engine.layout import AUDITION_SLOTS, CommandKind, LevelKind
 from engine.mixer import BUS_ORDER, linear, sends_of
-from engine.patch import AUDITION, GROUPS, source_names
+from engine.patch import AUDITION, GROUPS, Patch, source_names
 from engine.stem import StemState
 from engine.strip import SETTINGS, fits
 
@@ -89,6 +89,14 @@ def _place(conductor: Conductor, ask: Ask) -> tuple[LevelKind, int] | str:
     groups = ", ".join(f"group.{name}" for name in GROUPS)
     buses = ", ".join(f"bus.{name}" for name in conductor.patch.outputs)
     return f"{index}, {groups}, {buses}"
+
+
+def level_of(patch: Patch, name: str) -> float:
+    """Where a level stands by the patch, dB."""
+    kind, _, rest = name.partition(".")
+    if kind == "group":
+        return float(getattr(patch.groups, rest))
+    return patch.outputs[rest].level_db if kind == "bus" else 0.0
 
 
 def level(conductor: Conductor, ask: Ask) -> str:
@@ -206,6 +214,16 @@ def strip(conductor: Conductor, ask: Ask) -> str:
     return f"{ask.source} {ask.setting} {'off' if ask.value is None else f'{value:g}'}"
 
 
+def click(conductor: Conductor, ask: Ask) -> str:
+    """The metronome, on or off."""
+    conductor.click = not conductor.click
+    conductor.command(CommandKind.CLICK, slot=int(conductor.click))
+    counted_in = conductor.programme.quiet[1]
+    if ask.now < counted_in:  # the count-in's own end would undo it
+        conductor.command(CommandKind.CLICK, slot=int(conductor.click), frame=counted_in)
+    return "click on" if conductor.click else "click off"
+
+
 # ---- against howling
 
 GUARD_STEPS_DB, GUARD_S = (0.0, -18.0, -36.0, -90.0), 0.03
@@ -266,4 +284,5 @@ MIX_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
     "solo": solo,
     "audition": audition,
     "strip": strip,
+    "click": click,
 }

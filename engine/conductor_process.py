@@ -68,7 +68,7 @@ class ConductorProcess:
             if state is not None:
                 self.conductor.reconcile(state[0]["stems"], shared.now())
             self.journal.write({"event": "conductor_back", "frame": shared.now()})
-        self.pads = PadSurface.of(shared)
+        self.surfaces = PadSurface.all(shared)
         self._pool = JobLink("pool", self._ask_again, self._heard)
         self._saved_at = 0.0
         self._switch = np.zeros(1, SWITCH)
@@ -109,9 +109,9 @@ class ConductorProcess:
         presses = shared.ring("presses").pop(64)
         for action, frame in self.pedals.actions(presses):
             conductor.act(action, frame)
-        if self.pads is not None:
-            for found in self.pads.actions(conductor, presses):
-                conductor.act(*found)
+        for surface in self.surfaces:
+            for name, ask in surface.actions(conductor, presses):
+                conductor.act(name, ask.now, ask=ask)
         if conductor.reload_asked:
             conductor.reload_asked = False
             task = asyncio.create_task(self.reloader.ask())
@@ -134,8 +134,8 @@ class ConductorProcess:
         for event in conductor.news:
             self.journal.write(event)
         conductor.news.clear()
-        if self.pads is not None:
-            self.pads.show(conductor, now)
+        for surface in self.surfaces:
+            surface.show(conductor, now)
         if time.monotonic() - self._saved_at > SAVE_S:
             self._saved_at = time.monotonic()
             self.journal.save(conductor.to_dict())

@@ -28,7 +28,7 @@ def _scene(conductor: Conductor, ask: Ask) -> str:
     return conductor.programme.choose_scene(ask.what, ask.now)
 
 
-def _standby(conductor: Conductor, ask: Ask) -> str:
+def standby(conductor: Conductor, ask: Ask) -> str:
     return conductor.programme.toggle_standby(ask.now)
 
 
@@ -46,7 +46,7 @@ SONG_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
     "song": _song,
     "next_scene": _next_scene,
     "scene": _scene,
-    "standby": _standby,
+    "standby": standby,
     "end": _end,
     "reload": _reload,
 }

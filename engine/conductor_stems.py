@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.ask import Ask
-from engine.conductor_capture import capture
+from engine.conductor_capture import arm, capture
 from engine.stem import Play
 from engine.timeline import Timeline
 
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 def _line(conductor: Conductor) -> Timeline:
     assert conductor.line is not None
     return conductor.line
+
+
+def let_in(conductor: Conductor, ask: Ask) -> str:
+    """Whether stems may enter, and players play; the other way round."""
+    if not conductor.let_in and not conductor.oriented:
+        return "first say where the one is"
+    conductor.let_in = not conductor.let_in
+    if conductor.let_in:
+        conductor.programme.let_in_again()
+    else:
+        stop_all(conductor, ask)
+    return "let in" if conductor.let_in else "kept out"
 
 
 def _next(conductor: Conductor, ask: Ask) -> str:
@@ -115,6 +127,8 @@ def stop_all(conductor: Conductor, ask: Ask) -> str:
 
 STEM_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
     "capture": capture,
+    "arm": arm,
+    "let_in": let_in,
     "next": _next,
     "regenerate": _regenerate,
     "queue_stem": _queue_stem,

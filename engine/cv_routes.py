@@ -16,23 +16,24 @@ from engine.patch_cv import Route
 from engine.stem import StemRequest
 
 UP = 0.5  # a condition holds from here on
+CONDUCTED = ("latent", "density", "generate")  # kinds of routes that the conductor carries
 
 
 class CvRoutes:
-    """One patch's. Before anything was heard every source is 0. frozen: by a hand."""
+    """One patch's. Before anything was heard every source is 0. frozen, off (names of routes): by
+    a hand."""
 
     def __init__(self, patch: Patch) -> None:
         self.frozen = False
+        self.off: list[str] = []
         self._sources = list(patch.cv_in)
         self._values = dict.fromkeys(self._sources, 0.0)
         self._players = list(patch.players)
-        by_kind: dict[str, dict[str, Route]] = {"latent": {}, "density": {}, "generate": {}}
-        for route in patch.routes.values():
+        self._routes: dict[str, dict[str, tuple[str, Route]]] = {kind: {} for kind in CONDUCTED}
+        for name, route in patch.routes.items():
             kind, _, target = route.to.partition(".")
-            if kind in by_kind:
-                by_kind[kind][target] = route
-        self._latents, self._density = by_kind["latent"], by_kind["density"]
-        self._conditions = by_kind["generate"]
+            if kind in CONDUCTED:
+                self._routes[kind][target] = (name, route)
 
     def __bool__(self) -> bool:
         return bool(self._sources)
@@ -51,20 +52,27 @@ class CvRoutes:
 
     def lets(self, name: str) -> bool:
         """Whether a player or a role may generate as far as voltages say."""
-        route = self._conditions.get(name)
+        route = self._of("generate", name)
         return route is None or self.at(route) >= UP
 
     def steer(self, switch: np.ndarray, allowed: bool) -> None:
         """Fill in a SWITCH record (1,): who may generate, and the latents that are routed."""
         for i, name in enumerate(self._players):
             switch[0]["generate"][i] = 1 if allowed and self.lets(name) else 0
-        for target, route in self._latents.items():
-            player, _, latent = target.partition(".")
-            switch[0]["controls"][self._players.index(player), int(latent)] = self.at(route)
+        for target in self._routes["latent"]:
+            route = self._of("latent", target)
+            if route is not None:
+                player, _, latent = target.partition(".")
+                switch[0]["controls"][self._players.index(player), int(latent)] = self.at(route)
 
     def shape(self, requests: list[tuple[Any, StemRequest]]) -> None:
         """Requests for stems of roles whose density is routed get the density of this moment."""
         for i, (entry, request) in enumerate(requests):
-            route = self._density.get(entry.role)
+            route = self._of("density", entry.role)
             if route is not None:
                 requests[i] = (entry, replace(request, density=self.at(route)))
+
+    def _of(self, kind: str, target: str) -> Route | None:
+        """The route to a target, unless a hand took it off."""
+        name, route = self._routes[kind].get(target, ("", None))
+        return None if name in self.off else route

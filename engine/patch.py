@@ -25,6 +25,7 @@ EFFECTS = ("reverb", "delay")
 GROUPS = ("dry", "ai", "stems")
 AUDITION = "audition"  # the source of a stem that somebody listens to before it enters
 CAPTURE_MAKER = "capture"  # of a role whose stems are captured: nothing is made for it
+PAGES = ("stems", "songs", "mix", "players", "clock", "vibe", "cv")  # of a surface
 NOT_MODELS = {"rules", FILES_MAKER, CAPTURE_MAKER}  # makers that have nothing to load
 
 
@@ -236,11 +237,24 @@ class Clock:
 @dataclass(frozen=True)
 class Surface:
     """port: regular expression over MIDI ports; None: the driver's own. driver: mk3, launchpad-py
-    (the same unit), or pro (the Launchpad Pro before it)."""
+    (the same unit), or pro (the Launchpad Pro before it). pages: those of PAGES that there are, the
+    first one is shown first; none: all."""
 
     kind: str = "launchpad"
     port: str | None = None
     driver: str = "mk3"
+    pages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Vibe:
+    """A mood, at its strongest; halfway is halfway to it. text: words for makers that read them.
+    density: of the stems asked for from then on, by role. players: by player, its controls (-1..1)
+    from the first on."""
+
+    text: str = ""
+    density: dict[str, float] = field(default_factory=dict)
+    players: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -266,6 +280,7 @@ class Patch:
     routes: dict[str, Route] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     surfaces: dict[str, Surface] = field(default_factory=dict)
+    vibes: dict[str, Vibe] = field(default_factory=dict)
     songs: dict[str, Song] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -305,9 +320,14 @@ class Patch:
             cv_in=each("cv_in", lambda v: CvIn(**v)),
             routes=each("routes", lambda v: Route(**v)),
             clock=Clock(**{**d["clock"], "listen": tuple(d["clock"]["listen"])}),
-            surfaces=each("surfaces", lambda v: Surface(**v)),
+            surfaces=each("surfaces", lambda v: Surface(**{**v, "pages": tuple(v["pages"])})),
+            vibes=each("vibes", _vibe),
             songs=each("songs", Song.from_dict),
         )
+
+
+def _vibe(d: dict[str, Any]) -> Vibe:
+    return Vibe(**{**d, "players": {n: tuple(v) for n, v in d["players"].items()}})
 
 
 def source_names(patch: Patch) -> list[str]:

@@ -22,8 +22,9 @@ MUSICAL: dict[str, frozenset[str]] = {
     "midi": frozenset({"pedals", "written"}),
     "voices": frozenset({"to"}),
     "players": frozenset({"to"}),
+    "surfaces": frozenset({"pages"}),
 }
-WHOLE = frozenset({"name", "armed", "songs"})
+WHOLE = frozenset({"name", "armed", "songs", "vibes"})
 OFF_DB = -90.0
 
 

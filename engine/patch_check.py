@@ -36,6 +36,7 @@ def check(
         *_capture(patch),
         *_clock(patch),
         *_ducking(patch),
+        *_vibes(patch),
         *song_faults(patch),
         *_channels(patch),
         *check_cv(patch, folder),
@@ -170,6 +171,22 @@ def _ducking(patch: Patch) -> Iterator[Fault]:
     for index, name in enumerate(patch.ducking.by):
         if name not in patch.inputs:
             yield f"ducking.by[{index}]", describe(name), "an input: " + suggest(name, patch.inputs)
+
+
+def _vibes(patch: Patch) -> Iterator[Fault]:
+    for name, vibe in patch.vibes.items():
+        for role in vibe.density:
+            if role not in patch.roles:
+                expected = "a role: " + suggest(role, patch.roles)
+                yield f"vibes.{name}.density.{role}", describe(role), expected
+        for player in vibe.players:
+            if player not in patch.players:
+                expected = "a player: " + suggest(player, patch.players)
+                yield f"vibes.{name}.players.{player}", describe(player), expected
+    for name, surface in patch.surfaces.items():
+        for index, page in enumerate(surface.pages):
+            if page in surface.pages[:index]:
+                yield f"surfaces.{name}.pages[{index}]", f"{page} again", "each page once"
 
 
 def _channels(patch: Patch) -> Iterator[Fault]:

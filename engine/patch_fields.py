@@ -8,11 +8,12 @@ it; a test holds its names against the dataclasses.
 from __future__ import annotations
 
 from engine.ask import CAPTURE_BARS
-from engine.layout import MAX_PLAYERS, MAX_VOICES
+from engine.layout import MAX_LATENTS, MAX_PLAYERS, MAX_VOICES
 from engine.patch import (
     BUSES,
     EFFECTS,
     GROUPS,
+    PAGES,
     Audio,
     Capture,
     Click,
@@ -31,6 +32,7 @@ from engine.patch import (
     Role,
     Strip,
     Surface,
+    Vibe,
     Voice,
 )
 from engine.patch_cv import CV_KINDS, IN_KINDS, MAPS, SHAPES, CvIn, Route
@@ -100,6 +102,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "routes": Field(Named(Route, 16)),
         "clock": Field(Table(Clock)),
         "surfaces": Field(Named(Surface, 8)),
+        "vibes": Field(Named(Vibe, 8)),
         "songs": Field(Named(Song, 64)),
     },
     Audio: {
@@ -308,6 +311,17 @@ FIELDS: dict[type, dict[str, Field]] = {
         "kind": Field(Choice(("launchpad",))),
         "port": Field(PORT, optional=True),
         "driver": Field(Choice(("mk3", "launchpad-py", "pro"))),
+        "pages": Field(ListOf(Choice(PAGES), 0, len(PAGES))),
+    },
+    Vibe: {
+        "text": Field(Text("a few words", empty=True)),
+        "density": Field(MapOf(Number(0, 1), "a mapping of roles to 0-1, such as {drums: 0.8}")),
+        "players": Field(
+            MapOf(
+                ListOf(Number(-1, 1), 1, MAX_LATENTS),
+                "a mapping of players to lists of controls, such as {mist: [0.5, -1]}",
+            )
+        ),
     },
     **RIG_FIELDS,
 }

@@ -114,7 +114,7 @@ class MapOf:
     """Names, each with one value. names: the only ones allowed, if given; else references, checked
     by engine/patch_check.py."""
 
-    item: Flag | Number | SendsTo
+    item: Flag | Number | SendsTo | ListOf
     expected: str
     names: tuple[str, ...] = ()
     most: int = 64

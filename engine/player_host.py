@@ -71,6 +71,8 @@ class NoteHost:
             self.player.feed(notes)
         switch = self.shared.sections["switch"].read()
         allowed = switch is not None and bool(switch[0]["generate"][self.index])
+        if switch is not None:
+            self.player.steer(switch[0]["controls"][self.index])
         if allowed:
             self._send(self.player.step(now, round(HORIZON_S * self.rate)))
         elif self._playing:
@@ -109,7 +111,7 @@ class TextureHost:
         self._bleed = Canceller(player.block)
         self._filled = 0
         self._frame = 0
-        self._allowed = False
+        self._allowed = self._held = False
 
     def turn(self) -> None:
         for record in self._in.pop(64):
@@ -139,10 +141,14 @@ class TextureHost:
         if allowed:
             assert switch is not None
             controls = switch[0]["controls"][self.index].astype(np.float32)
+            held = bool(switch[0]["hold"][self.index])
+            if held != self._held:
+                self._held = self.player.freeze = held
             texture = self.player.process(heard, controls)
             self.send(texture, self._frame + ahead)
         elif self._allowed:
             self.player.reset()
+            self._held = False
         self._allowed = allowed
         self._frame += self.player.block
         self._filled = 0

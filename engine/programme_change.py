@@ -68,7 +68,7 @@ class ProgrammeChange(ProgrammeState):
             assert c.clock is not None
             line = self._line_of(change, c.line.rate)
             c.clock.begin_song(line, by_hand=True)
-            c.clock.hold(self.standby)
+            c.clock.hold(self.standby or self.held)
             c.oriented = True
         if change.line and other:
             self.one_beat = round(line.beat_at(change.one), 3)
@@ -205,7 +205,7 @@ class ProgrammeChange(ProgrammeState):
             if change is not None and not change.armed and change.song != self.song:
                 self._change_in_standby(change.song, change.scene, now)
             return "standby"
-        c.clock.hold(False)
+        c.clock.hold(self.held)
         if self.counts_in:
             self._begin_song(now)
         else:

@@ -64,6 +64,7 @@ class ProgrammeState:
         self.songs = songs_of(conductor.patch)
         self.song = self.scene = 0
         self.standby = False
+        self.held = False  # by a hand: the tempo stands
         self.change: Change | None = None
         self.end: End | None = None
         self.ended_by = 0  # the id of the stem that END has ended a song with last
@@ -119,9 +120,10 @@ class ProgrammeState:
         """Fill in a SWITCH (1,) (engine/shm.py): players may play once somebody has let them in,
         where no voltage, scene or standby keeps them silent."""
         c = self._c
+        c.steering.steer(switch, c.patch)
         c.routes.steer(switch, c.let_in and not c.dry)
         for i, name in enumerate(c.patch.players):
-            if not self.allowed(name, now):
+            if not self.allowed(name, now) or name in c.steering.off:
                 switch[0]["generate"][i] = 0
         switch["frozen"] = int(self.standby)
 
@@ -191,6 +193,7 @@ class ProgrammeState:
             "song": self.playing.name,
             "scene": self.scene_name(self.song, self.scene),
             "standby": self.standby,
+            "held": self.held,
             "change": None if self.change is None else asdict(self.change),
             "end": None if self.end is None else asdict(self.end),
             "ended_by": self.ended_by,
@@ -208,6 +211,7 @@ class ProgrammeState:
         scenes = list(self.playing.scenes)
         self.scene = scenes.index(saved["scene"]) if saved["scene"] in scenes else 0
         self.standby, self.counts_in = saved["standby"], saved["counts_in"]
+        self.held = saved["held"]
         self.change = Change(**saved["change"]) if saved["change"] else None
         self.end = End(**saved["end"]) if saved["end"] else None
         self.ended_by = saved["ended_by"]

@@ -58,11 +58,12 @@ LEVELS = np.dtype(
         ("not_finite", "<i8", (MAX_SOURCES,)),
     ]
 )
-# Written by the conductor: what players may do, and the steering of their latents. frozen: nothing
-# is listened to (standby).
+# Written by the conductor: what players may do, and their steering. hold: a texture stands still.
+# frozen: nothing is listened to (standby).
 SWITCH = np.dtype(
     [
         ("generate", "u1", (layout.MAX_PLAYERS,)),
+        ("hold", "u1", (layout.MAX_PLAYERS,)),
         ("controls", "<f4", (layout.MAX_PLAYERS, layout.MAX_LATENTS)),
         ("frozen", "u1"),
     ]

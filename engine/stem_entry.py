@@ -25,7 +25,8 @@ class StemEntry:
     source: what it was captured from, '': it was made. fresh: captured, not in the queue yet. held:
     captured where nothing might enter, so it enters by a hand only.
     want: what it is made for (engine/song_wants.py), empty: it fits everywhere. anchor: beat of its
-    start on the line of the song that begins there, where that is another."""
+    start on the line of the song that begins there, where that is another. progress: 0-1, of its
+    making, as its maker tells."""
 
     id: int
     role: str
@@ -59,6 +60,7 @@ class StemEntry:
     source: str = ""
     fresh: bool = False
     held: bool = False
+    progress: float = 0.0
 
     def become(self, state: StemState) -> None:
         self.state = step(self.state, state)

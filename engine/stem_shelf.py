@@ -19,6 +19,7 @@ from engine.stem import VARIATIONS, Play, StemRequest, StemState
 from engine.stem_entry import StemEntry
 
 FAILED_KEPT = 8  # of failed and rejected stems, for people to look at
+TELLING = 0.05  # a maker's progress from which on its time can be told
 GENERATED = (StemState.REQUESTED, StemState.GENERATING, StemState.LATE)
 _S = StemState
 
@@ -28,7 +29,8 @@ class StemShelf:
     """slots: arena slots; slot_frames: their size; captures, capture_frames: of those for captured
     stems, which follow them (engine/arena.py). commands: layout.COMMAND records for the audio
     process; requests: for the pool; captures_asked: for the capture process; news: for the log.
-    Each is emptied by whoever carries it. asked: how often, of roles with a folder; told: what was
+    Each is emptied by whoever carries it. asked: how often, of roles with a folder; took:
+    frames from asking to ready, of each role's last stem; told: what was
     said once. want: by role, what a stem must be made for to be let in now; later: what is asked
     for ahead of the next scene and song. Both are the programme's (engine/programme.py)."""
 
@@ -43,6 +45,7 @@ class StemShelf:
     captures_asked: list[dict[str, Any]] = field(default_factory=list)
     news: list[dict[str, Any]] = field(default_factory=list)
     asked: dict[str, int] = field(default_factory=dict)
+    took: dict[str, int] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     captures: int = 0
     capture_frames: int = 0
@@ -108,6 +111,17 @@ class StemShelf:
         """What waits for its boundary, soonest first."""
         waiting = [e for e in self.entries.values() if e.state is _S.QUEUED]
         return sorted(waiting, key=lambda e: e.beat or 0.0)
+
+    def ready_in(self, entry: StemEntry, now: int, rate: float) -> float | None:
+        """Seconds until a stem that is being made will be ready: by its maker's progress, else by
+        how long its role's last one took. None: nothing is known, or it is not being made."""
+        if entry.state not in GENERATED:
+            return None
+        gone = now - entry.requested_frame
+        if entry.progress >= TELLING:
+            return gone * (1.0 - entry.progress) / entry.progress / rate
+        took = self.took.get(entry.role)
+        return None if took is None else max(0.0, (took - gone) / rate)
 
     # ---- making room
 
@@ -191,7 +205,10 @@ class StemShelf:
         if entry is None or entry.state not in GENERATED:
             return
         kind = event["event"]
-        if kind == "progress" and entry.state is _S.REQUESTED:
+        if kind == "progress":
+            entry.progress = min(1.0, max(entry.progress, float(event.get("progress", 0.0))))
+            if entry.state is not _S.REQUESTED:
+                return
             entry.become(_S.GENERATING)
         elif kind == "late" and entry.state is not _S.LATE:
             entry.become(_S.LATE)
@@ -203,6 +220,7 @@ class StemShelf:
             if entry.state is _S.REQUESTED:
                 entry.become(_S.GENERATING)
             entry.become(_S.READY)
+            self.took[entry.role] = now - entry.requested_frame
             entry.frames, entry.loop = int(event["frames"]), float(event["loop"])
             entry.midi = bool(event.get("midi"))
             entry.provenance = dict(event.get("provenance", {}))

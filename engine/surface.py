@@ -50,7 +50,18 @@ OTHER_COLOURS: tuple[RGB, ...] = (
 
 def role_colour(role: str, index: int) -> RGB:
     """The colour of a role: by its name where it has one, else by its place in the patch."""
-    return ROLE_COLOURS.get(role, OTHER_COLOURS[index % len(OTHER_COLOURS)])
+    return ROLE_COLOURS.get(role, other_colour(index))
+
+
+def other_colour(index: int) -> RGB:
+    """A colour for the index-th of things that have none of their own."""
+    return OTHER_COLOURS[index % len(OTHER_COLOURS)]
+
+
+def pale(colour: RGB) -> RGB:
+    """Half way to grey: what stands in for something else."""
+    r, g, b = ((c + 50) // 2 for c in colour)
+    return (r, g, b)
 
 
 class Motion(Enum):

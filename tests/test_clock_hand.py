@@ -152,14 +152,29 @@ def test_a_hand_comes_before_an_external_clock_and_that_before_the_tracker() -> 
     assert c.external(800_000, 0.0, 120.0)
 
 
-def test_an_external_clock_that_goes_leaves_its_tempo() -> None:
+def test_an_external_clock_that_is_no_number_is_not_heard() -> None:
     c = clock(100.0)
-    c.external(48_000, 0.0, 120.0)
-    c.external_lost()
-    c.advance(480_000)
-    assert c.state is ClockState.INTERNAL
-    assert c.line.bpm == 120.0
     assert not c.external(48_000, 0.0, float("nan"))
+    assert c.line.bpm == 100.0
+
+
+def test_a_hand_takes_back_what_it_did() -> None:
+    c = clock(100.0)
+    c.advance(1_000_000)
+    before, first = c.to_dict(), c.line.frame_at(50.0)
+    c.nudge(20.0)
+    c.set_bpm(140.0)
+    c.set_phrase(8)
+    c.halve()
+    c.advance(1_050_000)
+    c.go_back(json.loads(json.dumps(before)), 1_050_000)
+    line = c.advance(1_050_000)
+    assert line is not None
+    assert (line.bpm, line.bars_per_phrase) == (100.0, 4)
+    assert abs(line.frame_at(50.0) - first) <= 1
+    assert not c.beat_by_hand
+    c.advance(2_000_000)
+    assert c.line.bpm == 100.0  # nothing waits for a bar any more
 
 
 def test_every_state_can_be_left_and_no_step_leads_to_itself() -> None:
@@ -193,7 +208,7 @@ def test_the_line_is_given_once_and_again_only_when_it_changes() -> None:
     assert c.advance(960) is not None
     assert c.advance(1_440) is None
     assert c.advance(0) is None  # never back
-    c.set_metre(3, 8)
+    c.set_phrase(8)
     line = c.advance(1_920)
     assert line is not None
-    assert (line.beats_per_bar, line.bars_per_phrase, line.frame) == (3, 8, 1_920)
+    assert (line.beats_per_bar, line.bars_per_phrase, line.frame) == (4, 8, 1_920)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from devices.launchpad.layout import Action, ActionKind, PadStem, PageState, action, paint
+from devices.launchpad.layout import Action, ActionKind, PadStem, PageState
 from devices.launchpad.mk3 import INQUIRY, PROGRAMMER_MODE, Mk3, bulk
+from devices.launchpad.pages import action, paint
 from devices.launchpad.units import identity
 from engine.gig.hands import STEADY_FRAMES, Lights, stop_button, transport_pad
 from engine.gig.run import PADS

@@ -6,6 +6,7 @@ import numpy as np
 
 from devices.launchpad.layout import STEM_ROWS, pad
 from devices.launchpad.surface_driver import PadSurface
+from engine.ask import Ask
 from engine.conductor import Conductor
 from engine.layout import PRESS
 from engine.patch import Output, Patch, Role, Surface
@@ -30,9 +31,8 @@ def test_a_new_conductor_understands_presses_that_waited_for_it() -> None:
     press["frame"] = 4800
     press["data"][0, :3] = (0x90, pad(STEM_ROWS[0], 1), 100)
     shared.ring("presses").push(press)
-    surface = PadSurface.of(shared)
-    assert surface is not None
+    (surface,) = PadSurface.all(shared)
     assert surface.actions(conductor, shared.ring("presses").pop(64)) == [
-        ("queue_stem", 4800, "bass", first)
+        ("queue_stem", Ask(4800, "bass", first))
     ]
     assert surface.actions(conductor, shared.ring("presses").pop(64)) == []

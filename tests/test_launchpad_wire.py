@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from devices.launchpad import mk3, open_driver
 from devices.launchpad.launchpad_py import LaunchpadPy, ProMk3
-from devices.launchpad.layout import PageState, paint
+from devices.launchpad.layout import PageState
 from devices.launchpad.mk3 import CELLS, FRAME_NS, PADS, Mk3, bulk, decode, notice, read
+from devices.launchpad.pages import paint
 from devices.launchpad.units import MK3, identity
 from engine.layout import MIDI_BYTES_MAX
 from engine.surface import OFF, Cells, Press, PressKind, difference

@@ -14,79 +14,76 @@ from typing import Any
 import numpy as np
 
 from devices.launchpad import open_driver
-from devices.launchpad.layout import Action, ActionKind, PadStem, PageState, action, paint
+from devices.launchpad.hand import Hand
+from devices.launchpad.layout import Action, ActionKind, PageState
 from devices.launchpad.mk3 import Driver
+from devices.launchpad.pages import paint
+from devices.launchpad.view import page_state
 from devices.midi.ports import PortKind, port_table
+from engine.ask import Ask
 from engine.conductor import Conductor
 from engine.layout import MIDI_BYTES_MAX, MIDI_OUT
 from engine.patch import CAPTURE_MAKER
 from engine.shm import Shared
-from engine.stem import VARIATIONS, StemState
 from engine.surface import PressKind
 
 FRAME_NS = 30_000_000
-HIDDEN = (StemState.REJECTED, StemState.FAILED)
 
-Act = tuple[str, int, str | None, int | None]
+Act = tuple[str, Ask]
 
 
 class PadSurface:
-    """port: index in the midi process's port table."""
+    """One of the patch's surfaces, with a page and holds of its own. port: index in the midi
+    process's port table."""
 
-    def __init__(self, shared: Shared, port: int, driver: Driver) -> None:
+    def __init__(self, shared: Shared, port: int, name: str, driver: Driver) -> None:
         self._shared = shared
         self._port = port
+        self._name = name
         self._driver = driver
-        self._selected = 0
-        self._pressed: set[int] = set()
+        self.hand = Hand()
         self._painted_ns = 0
-        self._state = PageState()
+        self._state: PageState | None = None
 
     @classmethod
-    def of(cls, shared: Shared) -> PadSurface | None:
-        """The patch's first surface, or None."""
-        for index, spec in enumerate(port_table(shared.patch)):
-            if spec.kind is PortKind.SURFACE:
-                name = shared.patch.surfaces[spec.name].driver
-                return cls(shared, index, open_driver(name))
-        return None
+    def all(cls, shared: Shared) -> list[PadSurface]:
+        """Those of the patch."""
+        surfaces = shared.patch.surfaces
+        return [
+            cls(shared, index, spec.name, open_driver(surfaces[spec.name].driver))
+            for index, spec in enumerate(port_table(shared.patch))
+            if spec.kind is PortKind.SURFACE
+        ]
 
     def actions(self, conductor: Conductor, presses: Iterable[np.void]) -> list[Act]:
         """What was pressed, as arguments of Conductor.act. presses: layout.PRESS of any port."""
         acts: list[Act] = []
-        if not self._state.roles:  # a new conductor: what was pressed meanwhile meant this page
-            self._state = self._page(conductor, self._shared.now())
         for record in presses:
             if int(record["port"]) != self._port:
                 continue
             press = self._driver.read(_message(record))
             if press is None:
                 continue
-            if press.kind is PressKind.DOWN:
-                self._pressed.add(press.index)
-            elif press.kind is PressKind.UP:
-                self._pressed.discard(press.index)
-            elif press.kind in (PressKind.LOST, PressKind.CONNECTED):
-                self._pressed.clear()
+            if press.kind in (PressKind.LOST, PressKind.CONNECTED):
                 self._driver.forget()
-            self._painted_ns = 0  # a press answers at once
-            found = action(press, self._state)
-            if found is not None:
-                acts.extend(self._act(found, int(record["frame"])))
+            if press.kind is not PressKind.PRESSURE:
+                self._painted_ns = 0  # a press answers at once
+            # A new conductor has painted nothing yet: what was pressed meanwhile meant this page.
+            now_ns = int(record["mono_ns"])
+            shown = self._state or self._look(conductor, self._shared.now(), now_ns)
+            found = self.hand.press(press, shown, now_ns)
+            if found is not None and found.kind is ActionKind.REPAINT:
+                self._driver.forget()
+            elif found is not None and not found.safe:  # DRY, panic: done in the audio process
+                acts.append((found.kind.value, self._ask(found, int(record["frame"]))))
         return acts
 
-    def _act(self, found: Action, frame: int) -> list[Act]:
-        if found.kind is ActionKind.REPAINT:
-            self._driver.forget()
-        elif found.kind is ActionKind.SELECT_ROLE:
-            self._selected = found.slot or 0
-        elif found.kind is ActionKind.CAPTURE:
-            role = found.role
-            captures = role is not None and self._shared.patch.roles[role].maker == CAPTURE_MAKER
-            return [(found.kind.value, frame, role if captures else None, None)]
-        elif not found.safe:  # DRY and panic have reached the audio process already
-            return [(found.kind.value, frame, found.role, found.stem)]
-        return []
+    def _ask(self, found: Action, frame: int) -> Ask:
+        role = found.role
+        if found.kind is ActionKind.CAPTURE and role is not None:
+            captures = self._shared.patch.roles[role].maker == CAPTURE_MAKER
+            role = role if captures else None
+        return Ask(frame, role, found.stem, **found.words)
 
     def show(self, conductor: Conductor, now: int) -> None:
         """Paint what changed, thirty times a second."""
@@ -94,7 +91,7 @@ class PadSurface:
         if now_ns - self._painted_ns < FRAME_NS:
             return
         self._painted_ns = now_ns
-        self._state = self._page(conductor, now)
+        self._state = self._look(conductor, now, now_ns)
         beat = conductor.line.beat_at(now) if conductor.line else math.nan
         for message in self._driver.render(paint(self._state, beat), now_ns):
             if len(message) <= MIDI_BYTES_MAX:
@@ -103,39 +100,8 @@ class PadSurface:
                 record["data"][0, : len(message)] = np.frombuffer(message, np.uint8)
                 self._shared.push("midi_out", record)
 
-    def _page(self, conductor: Conductor, now: int) -> PageState:
-        line, patch = conductor.line, conductor.patch
-        beat = line.beat_at(now) if line else 0.0
-        roles: dict[str, list[PadStem | None]] = {}
-        for name in patch.roles:
-            places: list[PadStem | None] = [None] * VARIATIONS
-            for e in conductor.book.entries.values():
-                if e.role == name and e.variation and e.state not in HIDDEN:
-                    left = math.inf if e.beat is None else max(0.0, e.beat - beat)
-                    places[e.variation - 1] = PadStem(e.id, e.state, left)
-            roles[name] = places
-        return PageState(
-            roles=roles,
-            queue=tuple((e.role, e.id) for e in conductor.book.queue()),
-            selected=self._selected,
-            pressed=frozenset(self._pressed),
-            dry=conductor.dry,
-            let_in=conductor.let_in,
-            click=conductor.click,
-            standby=conductor.programme.standby,
-            changing=_changing(conductor),
-            ending=conductor.programme.end is not None,
-            beats_per_bar=line.beats_per_bar if line else patch.clock.beats_per_bar,
-            bars_per_phrase=line.bars_per_phrase if line else patch.clock.bars_per_phrase,
-        )
-
-
-def _changing(conductor: Conductor) -> ActionKind | None:
-    change = conductor.programme.change
-    if change is None:
-        return None
-    other = change.song != conductor.programme.song
-    return ActionKind.NEXT_SONG if other else ActionKind.NEXT_SCENE
+    def _look(self, conductor: Conductor, now: int, now_ns: int) -> PageState:
+        return page_state(conductor, now, self.hand, now_ns, self._name)
 
 
 def _message(record: np.void) -> bytes:

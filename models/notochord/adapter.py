@@ -10,6 +10,7 @@ order, whatever the model says. Frames are those of the device; the model's time
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
@@ -22,7 +23,7 @@ from engine.adapter import AdapterError
 from engine.layout import NOTE, NoteKind
 from models.notochord.checkpoint import SHIPPED, import_notochord, load_model
 from models.notochord.hearing import Hearing
-from models.notochord.steering import KeyFinder, Steering
+from models.notochord.steering import CONTROLS, KeyFinder, Steering
 
 log = logging.getLogger("segue.notochord")
 
@@ -72,7 +73,8 @@ class NotochordPlayer:
 
     def __init__(self) -> None:
         self._model: Any = None
-        self._steering = Steering()
+        self._steering = self._written = Steering()  # now; by the patch
+        self._controls = (0.0,) * CONTROLS
         self._rate = 48000
         self._inbox: deque[np.void] = deque()
         self._ledger: dict[int, Sounding] = {}
@@ -94,7 +96,7 @@ class NotochordPlayer:
 
     def load(self, checkpoint: Path | None, rate: int, config: dict[str, Any]) -> None:
         """Load the checkpoint (None: notochord-small.pt) and warm up. Raises AdapterError."""
-        self._steering = Steering.from_config(config)
+        self._steering = self._written = Steering.from_config(config)
         if rate <= 0:
             raise AdapterError(f"notochord: the rate is {rate}, expected frames a second")
         self._rate = rate
@@ -114,6 +116,13 @@ class NotochordPlayer:
             self._model.feed(self._steering.performer_instrument, 60 + k, 0.1, 80.0)
             self._sample({self._steering.instrument: keys}, {}, 0.0)
         self._model.reset()
+
+    def steer(self, controls: np.ndarray) -> None:
+        """Hands on density, temperature, leap and register (Steering.moved), from now on."""
+        found = tuple(float(c) for c in controls[:CONTROLS])
+        if found != self._controls and all(map(math.isfinite, found)):
+            self._controls = found
+            self._steering = self._written.moved(found)
 
     def feed(self, notes: np.ndarray) -> None:
         """Hear layout.NOTE records in order of frame; they are worked on in step()."""

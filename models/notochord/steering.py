@@ -7,7 +7,8 @@ KeyFinder   guesses the scale from what was heard (Krumhansl and Kessler's profi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ SCALES: dict[str, tuple[int, ...]] = {
 NOTE_NAMES = ("c", "c#", "d", "d#", "e", "f", "f#", "g", "g#", "a", "a#", "b")
 FLAT_NAMES = {"db": 1, "eb": 3, "gb": 6, "ab": 8, "bb": 10}
 ANSWERS = ("together", "call_response")
+CONTROLS = 4  # that hands have on it
 INSTRUMENTS = 320  # Notochord's: 1-128 General MIDI, 129-256 drums, 257-320 anonymous
 
 _MAJOR = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
@@ -102,6 +104,20 @@ class Steering:
                 f"{list(made.register)}; make the register wider"
             )
         return made
+
+    def moved(self, controls: Sequence[float]) -> Steering:
+        """With the hands' controls (-1..1, 0 at rest): 1, density, by up to a half; 2, temperature
+        and 3, the largest step, from half to double; 4, the register, by up to an octave."""
+        d, t, leap, r = (min(1.0, max(-1.0, float(c))) for c in controls[:CONTROLS])
+        low, high = self.register
+        up = min(127 - high, max(-low, round(12.0 * r)))
+        return replace(
+            self,
+            density=min(1.0, max(0.0, self.density + 0.5 * d)),
+            temperature=min(2.0, max(0.05, self.temperature * 2.0**t)),
+            leap=min(127, max(1, round(self.leap * 2.0**leap))),
+            register=(low + up, high + up),
+        )
 
     def scale_classes(self) -> frozenset[int]:
         """The pitch classes a fixed key allows; all twelve without one."""
