@@ -30,7 +30,7 @@ from devices.launchpad.mk3 import (
     RIGHT,
     decode,
 )
-from engine.surface import Cells, role_colour
+from engine.surface import Cells, pale, role_colour
 
 PADS_CLIENT = "LPProMK3 MIDI"
 KEYS_CLIENT = "Gig Keyboard"
@@ -70,14 +70,16 @@ class Lights:
         return None
 
     def ready(self, roles: list[str], role: str, now: float) -> list[int]:
-        """Pads of a role that are lit in its full colour, and have been: its ready stems."""
+        """Pads of a role that are lit in its full colour (or the paler one of a stem that stands in
+        for it), and have been: its ready stems."""
         place = roles.index(role)
-        colour = role_colour(role, place)
+        full = role_colour(role, place)
         row = STEM_ROWS[place % len(STEM_ROWS)]
         return [
             index
             for index in (pad(row, column + 1) for column in range(COLUMNS))
-            if self.cells.get(index) == colour and now - self.since[index] >= STEADY_FRAMES
+            if self.cells.get(index) in (full, pale(full))
+            and now - self.since[index] >= STEADY_FRAMES
         ]
 
 

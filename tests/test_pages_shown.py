@@ -1,0 +1,447 @@
+"""Risk: a page shows something else than is, or a press on it does something else than it says."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from devices.launchpad.layout import (
+    ARM,
+    BANK_BACK,
+    BANK_ON,
+    PAGE_BUTTONS,
+    PHRASE_CELLS,
+    SOLO,
+    Action,
+    ActionKind,
+    PadStem,
+    PageState,
+    pad,
+)
+from devices.launchpad.mk3 import RIGHT, SHIFT
+from devices.launchpad.pages import action, paint
+from engine.layout import CommandKind
+from engine.mixer import linear
+from engine.patch import (
+    Capture,
+    Clock,
+    CvIn,
+    Input,
+    Output,
+    Patch,
+    Player,
+    Role,
+    Route,
+    Vibe,
+    Voice,
+)
+from engine.patch_load import load_patch
+from engine.shm_records import SWITCH
+from engine.song import Scene, Song
+from engine.stem import StemState
+from engine.surface import GREY, OFF, RED, Press, PressKind, pale, role_colour
+from tests.conductor_desk import RATE
+from tests.pads_desk import Pads, seconds_to_phrase
+
+BUTTONS = {page: index for index, page in PAGE_BUTTONS.items()}
+PATCH = Patch(
+    inputs={"horn": Input(1, to={"main": 0.0})},
+    voices={"keys": Voice(to={"main": 0.0})},
+    players={
+        "answer": Player("notochord", "keys", voice="keys"),
+        "mist": Player("rave", "horn", to={"main": -6.0}),
+    },
+    roles={"drums": Role(bars=1, density=0.5), "bass": Role(bars=1)},
+    outputs={"main": Output((1, 2)), "monitor1": Output((3,)), "cue": Output((4,))},
+    capture=Capture(kept=2, bars=4),
+    clock=Clock(bpm=120.0, bars_per_phrase=2, source="listener", listen=("horn",)),
+    cv_in={"hand": CvIn("voltage", 2)},
+    routes={"more": Route("hand", "density.drums"), "wet": Route("hand", "send.input.horn.reverb")},
+    vibes={"storm": Vibe("dark", {"drums": 1.0}, {"mist": (1.0, -1.0)}), "calm": Vibe()},
+    songs={
+        "one": Song(scenes={"a": Scene(), "b": Scene()}),
+        "two": Song(bpm=90.0),
+    },
+)
+
+
+def at(page: str, patch: Patch = PATCH) -> Pads:
+    pads = Pads(patch)
+    pads.desk.let_in()
+    pads.desk.ready()
+    pads.tap(BUTTONS[page])
+    return pads
+
+
+def said(pads: Pads, index: int) -> str:
+    """What the conductor answers to a tap."""
+    before = len(pads.said)
+    pads.tap(index)
+    return pads.said[-1][1] if len(pads.said) > before else "nothing"
+
+
+# ---- stems
+
+
+def one(stem: PadStem, **more: object) -> PageState:
+    return PageState(roles={"drums": [stem]}, **more)  # type: ignore[arg-type]
+
+
+def test_what_is_made_breathes_brighter_the_sooner_it_is_ready() -> None:
+    def brightest(phrases: float) -> int:
+        stem = PadStem(1, StemState.GENERATING, phrases_left=phrases)
+        return max(sum(paint(one(stem), b / 4)[pad(5, 1)]) for b in range(64))
+
+    seen = [brightest(p) for p in (float("inf"), 6.0, 3.0, 1.0, 0.0)]
+    assert seen == sorted(seen)
+    assert seen[0] < seen[2] < seen[-1] < sum(role_colour("drums", 0))
+
+
+@pytest.mark.parametrize(("left", "lights"), [(0.2, 1), (2.5, 3), (30.0, 8), (float("inf"), None)])
+def test_a_held_stem_counts_down_to_when_it_is_ready_or_enters(
+    left: float, lights: int | None
+) -> None:
+    cell = pad(5, 1)
+    for stem in (
+        PadStem(1, StemState.GENERATING, phrases_left=left),
+        PadStem(1, StemState.QUEUED, beats_left=left),
+    ):
+        cells = paint(one(stem, held=frozenset({cell})), float("nan"))
+        lit = [c for c in PHRASE_CELLS if cells[c] != OFF]
+        assert lit == list(PHRASE_CELLS[: lights or 0])
+
+
+def test_late_failed_and_what_stands_in_for_a_model_look_different() -> None:
+    looks = {
+        state: paint(one(PadStem(1, state)), 0.3)[pad(5, 1)]
+        for state in (StemState.LATE, StemState.FAILED, StemState.READY)
+    }
+    stands_in = paint(one(PadStem(1, StemState.READY, fallback=True)), 0.3)[pad(5, 1)]
+    assert stands_in == pale(looks[StemState.READY])
+    assert len({looks[StemState.FAILED], looks[StemState.READY], stands_in}) == 3
+
+
+def test_how_soon_comes_from_the_makers_progress_or_from_the_last_one() -> None:
+    pads = Pads(PATCH)
+    book, now = pads.conductor.book, pads.desk.now
+    entry = next(e for e in book.entries.values() if e.role == "drums")
+    assert book.ready_in(entry, now, RATE) is None
+    pads.wait(2.0)
+    later = pads.desk.now
+    book.pool_event({"job": entry.id, "event": "progress", "progress": 0.25}, later)
+    left = book.ready_in(entry, later, RATE)
+    assert left == pytest.approx(3.0 * (later - entry.requested_frame) / RATE)
+    pads.look()
+    stem = next(s for s in pads.shown[0].roles["drums"] if s is not None and s.id == entry.id)
+    assert stem.phrases_left == pytest.approx((left or 0.0) / 4.0)  # two bars of four at 120
+    event = {"job": entry.id, "event": "ready", "frames": 96_000, "loop": 96_000.0}
+    book.pool_event(event, later)
+    assert book.ready_in(entry, later, RATE) is None
+    other = next(e for e in book.entries.values() if e.role == "drums" and e is not entry)
+    took = later - entry.requested_frame
+    assert book.ready_in(other, later, RATE) == pytest.approx(0.0, abs=0.01)
+    assert book.took["drums"] == took
+
+
+def test_a_stem_that_failed_is_seen_until_the_next_one_is_asked_for() -> None:
+    patch = Patch(roles={"drums": Role(bars=1, ahead=1)}, outputs=PATCH.outputs)
+    pads = Pads(patch)
+    book = pads.conductor.book
+    (entry,) = book.entries.values()
+    book.requests.clear()
+    book.pool_event({"job": entry.id, "event": "failed", "reason": "no"}, pads.desk.now)
+    cells = pads.look()
+    assert cells[pad(5, 1)][0] > 0
+    assert cells[pad(5, 1)][1:] == (0, 0)
+    pads.wait(1.5)  # it is asked for again
+    pads.look()
+    shown = [s for s in pads.shown[0].roles["drums"] if s is not None]
+    assert [s.state for s in shown] == [StemState.REQUESTED]
+
+
+def test_row_seven_is_the_selected_role() -> None:
+    pads = at("stems")
+    pads.tap(pad(1, 2))
+    assert said(pads, pad(7, 1)) == "stems.bass muted"
+    assert pads.look()[pad(7, 1)] != pads.look()[pad(7, 2)]
+    assert said(pads, pad(7, 3)) == "stems.bass -2 dB"
+    assert said(pads, pad(7, 3)) == "stems.bass -4 dB"
+    assert said(pads, pad(7, 4)) == "stems.bass -2 dB"
+    assert said(pads, pad(7, 8)) == "bass: density 1 from the next stem on"
+    pads.conductor.book.requests.clear()
+    pads.tap(pad(8, 5))  # again
+    pads.wait(0.1)
+    asked = [r for e, r in pads.conductor.book.requests if e.role == "bass"]
+    assert asked
+    assert all(r.density == 1.0 for r in asked)
+
+
+def test_shift_pins_and_solo_listens() -> None:
+    pads = at("stems")
+    pads.press(SHIFT)
+    assert said(pads, pad(5, 1)) == "pinned"
+    pads.press(SHIFT, PressKind.UP, 0)
+    pads.press(SOLO)
+    assert said(pads, pad(5, 2)).startswith("listening to")
+    pads.press(SOLO, PressKind.UP, 0)
+    assert said(pads, pad(5, 2)) == "queued"
+
+
+def test_more_than_eight_roles_are_reached() -> None:
+    names = [f"r{i}" for i in range(11)]
+    pads = at("stems", Patch(roles={n: Role(bars=1) for n in names}, outputs=PATCH.outputs))
+    assert pads.look()[BANK_BACK] == OFF
+    pads.tap(BANK_ON)
+    assert pads.look()[BANK_ON] == OFF
+    pads.tap(pad(1, 3))
+    assert pads.shown[0].role == "r10"
+    pads.tap(BANK_BACK)
+    pads.tap(pad(1, 1))
+    assert pads.shown[0].role == "r0"
+
+
+# ---- songs
+
+
+def test_songs_and_scenes_wait_blinking_and_then_pulse() -> None:
+    pads = at("songs")
+    assert said(pads, pad(5, 2)) == "one, b: at the bar"
+    cells = [paint(pads.shown[0], b / 8)[pad(5, 2)] for b in range(8)]
+    assert len(set(cells)) == 2  # bright and dim
+    pads.wait(2.5)
+    assert pads.conductor.programme.scene == 1
+    assert said(pads, pad(7, 2)) == "two, all: at the phrase"
+    pads.wait(seconds_to_phrase(pads))
+    assert pads.conductor.programme.song == 1
+    pads.look()
+    assert pads.shown[0].song == 1
+    assert said(pads, pad(7, 3)) == "nothing"  # there is no third song
+    assert said(pads, pad(1, 3)) == "standby"
+
+
+# ---- mix
+
+
+def test_faders_of_sources_groups_buses_and_sends() -> None:
+    pads = at("mix")
+    names = [c.name for c in pads.shown[0].channels]
+    assert names[:3] == ["input.horn", "voice.keys", "texture.mist"]
+    assert "group.ai" in names
+    assert "bus.monitor1" in names
+    assert said(pads, pad(5, 1)) == "input.horn -6 dB"
+    pads.press(SHIFT)
+    assert said(pads, pad(6, 1)) == "input.horn -5 dB"
+    assert said(pads, pad(2, 1)) == "input.horn -6 dB"
+    pads.press(SHIFT, PressKind.UP, 0)
+    pads.tap(RIGHT[1])  # monitor1
+    assert pads.shown[0].buses[0] == "monitor1"
+    assert said(pads, pad(6, 1)) == "input.horn to monitor1 0 dB"
+    pads.look()
+    assert pads.shown[0].channels[0].sends["monitor1"] == pytest.approx(0.0)
+    pads.tap(RIGHT[0])
+    bank, column = divmod(names.index("group.ai"), 8)
+    for _ in range(bank):
+        pads.tap(BANK_ON)
+    assert said(pads, pad(4, column + 1)) == "group.ai -12 dB"
+    sent = [c for c in pads.desk.sent if c["kind"] == CommandKind.LEVEL]
+    assert sent[-1]["x"] == pytest.approx(linear(-12.0))
+
+
+def test_row_one_of_the_mix_mutes_solos_or_arms() -> None:
+    pads = at("mix")
+    assert said(pads, pad(1, 3)) == "texture.mist muted"
+    assert paint(pads.shown[0], 0.0)[pad(6, 3)][0] <= GREY[0]
+    pads.tap(SOLO)
+    assert said(pads, pad(1, 3)) == "texture.mist soloed"
+    pads.tap(ARM)
+    assert said(pads, pad(1, 3)) == "texture.mist armed"
+    assert pads.conductor.armed == "texture.mist"
+    assert said(pads, pad(1, 3)) == "texture.mist not armed"
+
+
+# ---- players
+
+
+def controls(pads: Pads) -> np.ndarray:
+    switch = np.zeros(1, SWITCH)
+    pads.conductor.programme.set_switch(switch, pads.desk.now)
+    return switch
+
+
+def test_faders_and_the_plane_move_a_textures_controls() -> None:
+    pads = at("players")
+    pads.tap(pad(1, 2))  # mist
+    assert said(pads, pad(7, 2)) == "mist 2: 1"
+    assert list(controls(pads)["controls"][0][1][:3]) == [0.0, 1.0, 0.0]
+    pads.tap(RIGHT[0])
+    assert said(pads, pad(3, 8)) == "mist 1: 1, -1"
+    assert list(controls(pads)["controls"][0][1][:3]) == [1.0, -1.0, 0.0]
+    assert said(pads, RIGHT[3]) == "mist at rest"
+    assert not controls(pads)["controls"].any()
+
+
+def test_a_texture_is_frozen_and_a_player_is_sent_off() -> None:
+    pads = at("players")
+    assert said(pads, RIGHT[1]) == "nothing"  # a player of notes does not freeze
+    assert said(pads, RIGHT[2]) == "answer off"
+    pads.tap(pad(1, 2))
+    assert said(pads, RIGHT[1]) == "mist stands still"
+    switch = controls(pads)[0]
+    assert list(switch["hold"][:2]) == [0, 1]
+    assert list(switch["generate"][:2]) == [0, 1]
+    assert paint(pads.shown[0], 0.0)[pad(1, 1)] == GREY
+    assert said(pads, pad(2, 1)) == "voice.keys muted"
+
+
+# ---- clock
+
+
+@pytest.mark.parametrize(
+    ("index", "answer"),
+    [
+        (pad(1, 1), "one"),
+        (pad(1, 8), "tap 1"),
+        (pad(3, 4), "phrases of 4 bars"),
+        (pad(4, 1), "half as fast at the bar"),
+        (pad(4, 8), "twice as fast at the bar"),
+        (pad(4, 7), "125.0 BPM"),
+        (pad(5, 3), "-0.5 beats"),
+        (pad(5, 7), "+1 beats"),
+        (pad(6, 1), "-20 ms"),
+        (pad(6, 8), "+20 ms"),
+        (pad(7, 1), "keeps its own tempo"),
+        (pad(7, 2), "follows what it hears"),
+        (pad(7, 4), "held"),
+        (pad(7, 5), "the tracker decides"),
+        (pad(5, 4), "nothing"),
+    ],
+)
+def test_the_clocks_pads_do_what_they_say(index: int, answer: str) -> None:
+    pads = at("clock")
+    assert said(pads, index) == answer
+
+
+def test_hold_stands_through_standby_and_is_let_go_by_hand() -> None:
+    pads = at("clock")
+    clock = pads.conductor.clock
+    assert clock is not None
+    pads.tap(pad(7, 4))
+    pads.desk.act("standby")
+    pads.desk.act("standby")
+    assert clock.held
+    pads.tap(pad(7, 4))
+    assert not clock.held
+
+
+def test_nudge_moves_the_beat_by_so_much() -> None:
+    pads = at("clock")
+    line = pads.conductor.clock
+    assert line is not None
+    before = line.line.frame_at(100.0)
+    pads.tap(pad(6, 6))
+    assert line.line.frame_at(100.0) - before == 240
+
+
+# ---- vibe
+
+
+def test_a_mood_shapes_requests_and_players_by_how_firm_it_is_pressed() -> None:
+    pads = at("vibe", replace(PATCH, routes={}))
+    pads.conductor.book.requests.clear()
+    pads.press(pad(1, 1), value=64)
+    pads.wait(0.05)
+    asked = [r for e, r in pads.conductor.book.requests if e.role == "drums"]
+    assert asked  # a stem in that mood, at once
+    assert asked[-1].vibe == "dark"
+    assert asked[-1].density == pytest.approx(0.5 + 0.5 * 64 / 127, abs=0.01)
+    pads.look()
+    pads.press(0, PressKind.PRESSURE, 127)
+    pads.press(pad(1, 1), PressKind.UP, 0)
+    pads.look()
+    assert pads.shown[0].vibes[0].intensity == 1.0  # it stays at its strongest
+    assert list(controls(pads)["controls"][0][1][:3]) == [1.0, -1.0, 0.0]
+    assert said(pads, pad(4, 1)) == "storm 50%"
+    assert list(controls(pads)["controls"][0][1][:3]) == [0.5, -0.5, 0.0]
+    assert said(pads, pad(7, 2)) == "calm 100%"  # one at a time
+    assert not controls(pads)["controls"].any()
+    assert said(pads, pad(1, 2)) == "calm is over"
+
+
+# ---- control voltages
+
+
+def test_routes_go_off_and_on_and_those_to_sends_stay() -> None:
+    pads = at("cv")
+    pads.conductor.routes._values["hand"] = 0.9
+    cells = pads.look()
+    assert cells[pad(3, 1)] != OFF
+    assert sum(cells[pad(7, 1)]) < sum(cells[pad(3, 1)])
+    assert said(pads, pad(2, 1)) == "more off"
+    pads.desk.act("regenerate", "drums")
+    entry, request = pads.conductor.book.requests[-1]
+    requests = [(entry, request)]
+    pads.conductor.routes.shape(requests)
+    assert requests[0][1].density == request.density
+    assert said(pads, pad(2, 1)) == "more on"
+    assert said(pads, pad(2, 2)) == "nothing"
+    pads.press(pad(1, 1))
+    assert pads.said[-1] == ("freeze", "frozen")
+
+
+# ---- what all pages share
+
+
+def test_shift_makes_next_stop_all_and_again_freeze() -> None:
+    seen = PageState(held=frozenset({SHIFT}))
+    kinds = [action(Press(PressKind.DOWN, pad(8, c), 100), seen) for c in range(1, 9)]
+    assert [a and a.kind for a in kinds] == [
+        None,
+        None,
+        None,
+        ActionKind.STOP_ALL,
+        ActionKind.FREEZE,
+        None,
+        None,
+        ActionKind.DRY,
+    ]
+
+
+def test_undo_is_lit_while_there_is_something_and_says_what() -> None:
+    pads = Pads(PATCH)
+    dark = pads.look()[20]
+    pads.tap(BUTTONS["mix"])
+    pads.tap(pad(1, 1))
+    assert sum(pads.look()[20]) > sum(dark)
+    assert said(pads, 20) == "undone: mute (input.horn muted)"
+    assert pads.look()[20] == dark
+
+
+def test_dry_is_seen_on_every_page() -> None:
+    for page in BUTTONS:
+        pads = at(page)
+        pads.conductor.dry = True
+        cells = pads.look()
+        assert cells[pad(8, 8)] == RED
+        assert cells[99] == RED
+
+
+def test_a_shipped_patch_has_moods_and_the_bigger_pages_are_not_empty() -> None:
+    patch = load_patch(Path(__file__).parent.parent / "patches" / "stage.yaml")
+    assert patch.vibes
+    for page in ("mix", "players", "clock", "vibe"):
+        cells = at(page, patch).look()
+        rows = [sum(cells[pad(r, c)] != OFF for c in range(1, 9)) for r in range(1, 8)]
+        assert all(rows), page
+
+
+def test_the_queue_shows_each_blinking_to_its_own_boundary() -> None:
+    stem = PadStem(7, StemState.QUEUED, beats_left=3.0)
+    state = PageState(roles={"drums": [stem]}, queue=(("drums", 7),))
+    seen = [paint(state, b / 16)[pad(6, 1)] for b in range(17)]
+    assert sum(a != b for a, b in itertools.pairwise(seen)) == 8  # the last bar: four times a beat
+    asked = action(Press(PressKind.DOWN, pad(6, 1), 100), state)
+    assert asked == Action(ActionKind.UNQUEUE_STEM, "drums", 7, 0)
