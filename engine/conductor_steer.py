@@ -85,7 +85,7 @@ class SteerState:
         vibe = patch.vibes.get(self.vibe)
         words = vibe.text if vibe is not None and self.intensity > 0.0 else ""
         for i, (entry, request) in enumerate(requests):
-            density = self.density_of(patch, entry.role, request.density)
+            density = self.density_of(patch, entry.role, entry.want.get("density"))
             if density != request.density or words:
                 requests[i] = (entry, replace(request, density=density, vibe=words))
 

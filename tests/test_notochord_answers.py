@@ -54,6 +54,20 @@ def ons(played: np.ndarray) -> np.ndarray:
     return played[played["kind"] == NoteKind.ON]
 
 
+def test_hands_make_it_play_more_or_less_and_higher() -> None:
+    def played(*controls: float) -> np.ndarray:
+        who = player(seed=1, register=(55, 74))
+        who.steer(np.array([*controls, *[0.0] * (16 - len(controls))], np.float32))
+        return ons(play(who, phrase(), 8.0))
+
+    assert len(played(1.0)) > len(played(-1.0))
+    keys = played(0.0, 0.0, 0.0, 1.0)["key"]
+    assert len(keys)
+    assert keys.min() >= 67  # an octave up
+    assert np.array_equal(played(), played(0.0))
+    assert np.array_equal(played(), played(float("nan")))
+
+
 @pytest.mark.parametrize("answer", ["together", "call_response"])
 def test_a_phrase_is_answered_within_two_seconds_of_its_end(answer: str) -> None:
     played = ons(play(player(answer=answer, seed=1), phrase(), 8.0))

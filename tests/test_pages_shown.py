@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from devices.launchpad.labels import labels
 from devices.launchpad.layout import (
     ARM,
     BANK_BACK,
@@ -22,7 +23,7 @@ from devices.launchpad.layout import (
     PageState,
     pad,
 )
-from devices.launchpad.mk3 import RIGHT, SHIFT
+from devices.launchpad.mk3 import CELLS, RIGHT, SHIFT
 from devices.launchpad.pages import action, paint
 from engine.layout import CommandKind
 from engine.mixer import linear
@@ -445,3 +446,14 @@ def test_the_queue_shows_each_blinking_to_its_own_boundary() -> None:
     assert sum(a != b for a, b in itertools.pairwise(seen)) == 8  # the last bar: four times a beat
     asked = action(Press(PressKind.DOWN, pad(6, 1), 100), state)
     assert asked == Action(ActionKind.UNQUEUE_STEM, "drums", 7, 0)
+
+
+def test_every_cell_that_does_something_has_words() -> None:
+    for page in BUTTONS:
+        pads = at(page)
+        for shift in (frozenset[int](), frozenset({SHIFT}), frozenset({SOLO})):
+            state = replace(pads.shown[0], held=shift)
+            found = labels(state)
+            asked = {i for i in CELLS if action(Press(PressKind.DOWN, i, 100), state)}
+            assert asked <= found.keys()
+            assert all(0 < len(text) < 40 for text in found.values())
