@@ -12,11 +12,11 @@ from devices.launchpad.layout import Action, PageState
 from devices.launchpad.mk3 import CELLS
 from devices.launchpad.pages import paint
 from devices.launchpad.view import page_state
+from engine.arena import stem_slot_frames
 from engine.ask import Ask
 from engine.capture import captured
 from engine.layout import COMMAND, OBSERVATION, CommandKind, ObservationKind, ReportKind
 from engine.patch import Patch
-from engine.shm_records import stem_slot_frames
 from engine.surface import Cells, Press, PressKind
 from tests.conductor_desk import RATE, Desk
 
