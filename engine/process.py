@@ -34,7 +34,7 @@ class Stop:
 def enter(folder: str, name: str, nice: int = 0) -> tuple[Shared, Stop]:
     """Attach, log under a name, die with the parent, and lower the priority by `nice`."""
     logging.basicConfig(format=f"segue {name}: %(message)s", level=logging.INFO, force=True)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with_parent(signal.SIGKILL)
     tell_where_on_request()
     if nice:
         with contextlib.suppress(OSError):
@@ -52,6 +52,11 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def die_with_parent(by: signal.Signals) -> None:
+    """Have the kernel send this process a signal as soon as the supervisor has died."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, by, 0, 0, 0)
 
 
 def tell_where_on_request() -> None:

@@ -75,6 +75,10 @@ needs() {
     need "$(first_known jack-example-tools jackd2)" command_there jack_iodelay
     need sox command_there sox
     need systemd command_there systemd-analyze
+    # For the test of the pads' page, which is left out without it (Ubuntu has no such package).
+    if apt-cache show chromium 2>/dev/null | grep -q '^Package:'; then
+        need chromium command_there chromium
+    fi
     [ "$level" = test ] && return
     need supercollider-server command_there scsynth
     need ecasound command_there ecasound

@@ -128,6 +128,23 @@ def test_pulled_in_the_middle_of_a_hold_and_plugged_again(pads: Emulator, midi: 
     soon(lambda: SafeKind.PANIC in midi.asked(), lambda: pads.press(8))
 
 
+def test_the_pads_are_given_back_when_the_supervisor_is_killed(
+    pads: Emulator, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shared"
+    Shared.create(folder, Patch(surfaces={"grid": Surface()}))
+    code = (
+        "import subprocess, sys\n"
+        f"command = [sys.executable, '-m', 'devices.midi.process', {str(folder)!r}]\n"
+        "subprocess.Popen(command).wait()\n"
+    )
+    supervisor = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    soon(lambda: pads.mode is Mode.PROGRAMMER)
+    supervisor.kill()
+    supervisor.wait()
+    soon(lambda: pads.mode is Mode.LIVE)
+
+
 def test_of_two_units_one_is_played_and_the_other_named(pads: Emulator, midi: Midi) -> None:
     soon(lambda: pads.mode is Mode.PROGRAMMER)
     with Emulator("Launchpad Pro MK3 2") as other:

@@ -153,8 +153,12 @@ def test_the_faults_are_there_and_mended() -> None:
     mended.LedAllOn(3)
     (message,) = mended.midi.take()
     assert [message[i + 1] for i in range(7, len(message) - 1, 3)] == list(CELLS)
+    theirs.midi.feed(b"\xa0\x0b\x40")
+    assert theirs.ButtonStateRaw(returnPressure=True) == []
     mended.midi.feed(b"\xa0\x0b\x40")
     assert mended.ButtonStateRaw(returnPressure=True) == [255, 0x40, 11]
+    theirs.Close()
+    assert theirs.midi.devIn is not None
     mended.Close()
     assert mended.midi.take() == [mk3.LIVE_MODE]
     assert mended.midi.devIn is mended.midi.devOut is None

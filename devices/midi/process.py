@@ -43,7 +43,7 @@ from devices.midi.safe import SafeMap, SafePath, safe_record
 from devices.midi.surface_port import GOODBYE_AGAIN_S, SurfacePort
 from engine.layout import PRESS, SafeKind
 from engine.patch import Patch
-from engine.process import tell_where_on_request
+from engine.process import die_with_parent, tell_where_on_request
 from engine.shm import Shared
 from engine.surface import PressKind
 
@@ -359,6 +359,7 @@ def run(folder: Path) -> int:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
+    die_with_parent(signal.SIGTERM)  # not SIGKILL: notes are ended first, and pads given back
     process = MidiProcess(shared)
     try:
         while not stop:
