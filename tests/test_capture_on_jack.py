@@ -37,6 +37,7 @@ def test_what_was_played_comes_back_from_the_queue_bit_for_bit(tmp_path: Path) -
         Stage(server, tmp_path, patch=PATCH) as s,
     ):
         s.wait_sound()
+        soon(lambda: s.heard_from("capture", 0), "the capture process")
         s.act("this_is_one")
         s.act("let_in")
         began = s.frame()
