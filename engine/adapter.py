@@ -28,6 +28,21 @@ class AdapterError(Exception):
     """Bad checkpoint or configuration: says what was found, where, and what to do."""
 
 
+def config_number(model: str, key: str, value: object, low: float, high: float) -> int | float:
+    """A number of a model's config as it stands; a whole one where both bounds are ints. Raises
+    AdapterError."""
+    whole = isinstance(low, int) and isinstance(high, int)
+    right = int if whole else int | float
+    if isinstance(value, bool) or not isinstance(value, right) or not low <= value <= high:
+        wanted = (
+            f"a whole number from {low} to {high}"
+            if whole
+            else f"a number from {low:g} to {high:g}"
+        )
+        raise AdapterError(f"{model}: config {key} is {value!r}, expected {wanted}")
+    return value
+
+
 class Adapter(Protocol):
     """config: the player's or maker's own keys of the patch. checkpoint: None, the shipped one."""
 

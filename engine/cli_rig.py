@@ -69,38 +69,48 @@ def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def rig(args: argparse.Namespace) -> int:
+    return _told(_find_rig, args)
+
+
+def soundcheck(args: argparse.Namespace) -> int:
+    return _told(_check_sound, args)
+
+
+def _told(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """What cannot be had at this venue is said, and ends the conversation."""
+    from engine.venue import VenueError
+
+    try:
+        return command(args)
+    except VenueError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+
+
+def _find_rig(args: argparse.Namespace) -> int:
     """The conversation, then the file."""
     from engine.rig_dialogue import RigDialogue
     from engine.rig_load import default_rig
     from engine.rig_write import save, to_yaml
     from engine.terminal import Terminal
-    from engine.venue import VenueError
 
     patch = _patch_alone(args.patch)
     device = args.device or patch.audio.device
     patch = replace(patch, audio=replace(patch.audio, device=device))
     out = args.out or default_rig()
     talk = Terminal(sys.stdin.fileno(), sys.stderr)
-    try:
-        with _probe(patch) as interface, _ears(talk) as presses:
-            found = RigDialogue(patch, interface, presses, talk).find(args.venue)
-    except VenueError as error:
-        print(error, file=sys.stderr)
-        return FAILED
+    with _probe(patch) as interface, _ears(talk) as presses:
+        found = RigDialogue(patch, interface, presses, talk).find(args.venue)
     text = to_yaml(found)
     if args.json:
         say_json(asdict(found))
     else:
         print(text, end="")
-    try:
-        while out.exists() and not _yes(talk, f"{out} exists. Replace it?"):
-            other = talk.ask("Another file? (Enter: write none) ")
-            if not other:
-                return DONE
-            out = Path(other).expanduser()
-    except VenueError as error:
-        print(error, file=sys.stderr)
-        return FAILED
+    while out.exists() and not _yes(talk, f"{out} exists. Replace it?"):
+        other = talk.ask("Another file? (Enter: write none) ")
+        if not other:
+            return DONE
+        out = Path(other).expanduser()
     try:
         save(out, text)
     except OSError as error:
@@ -122,13 +132,12 @@ def _level(text: str) -> float:
     return level
 
 
-def soundcheck(args: argparse.Namespace) -> int:
+def _check_sound(args: argparse.Namespace) -> int:
     """The conversation, then the rig with what it measured."""
     from engine.rig_load import default_rig
     from engine.set_load import load_performance
     from engine.soundcheck import LEVEL_DB, Soundcheck
     from engine.terminal import Terminal
-    from engine.venue import VenueError
     from models.aubio.tuning import pitches
 
     path = args.rig or default_rig()
@@ -141,27 +150,19 @@ def soundcheck(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return WRONG
     talk = Terminal(sys.stdin.fileno(), sys.stderr)
-    try:
-        with _probe(patch) as interface:
-            for line in interface.missing:
-                talk.say(f"missing: {line}")
-            level_db = LEVEL_DB if args.level is None else args.level
-            check = Soundcheck(patch, interface.channels, interface, talk, pitches, level_db)
-            check.run(tuple(args.only))
-    except VenueError as error:
-        print(error, file=sys.stderr)
-        return FAILED
+    with _probe(patch) as interface:
+        for line in interface.missing:
+            talk.say(f"missing: {line}")
+        level_db = LEVEL_DB if args.level is None else args.level
+        check = Soundcheck(patch, interface.channels, interface, talk, pitches, level_db)
+        check.run(tuple(args.only))
     changes = {".".join(key): value for key, value in check.changes.items()}
     if args.json:
         say_json({"rig": str(path), "changes": changes, **check.figures})
     else:
         print("\n".join(f"{key}: {value}" for key, value in changes.items()))
-    try:
-        if not changes or not _yes(talk, f"Write these into {path}?"):
-            return DONE
-    except VenueError as error:
-        print(error, file=sys.stderr)
-        return FAILED
+    if not changes or not _yes(talk, f"Write these into {path}?"):
+        return DONE
     return _write_changes(path, check.changes, talk)
 
 

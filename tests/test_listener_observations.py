@@ -135,7 +135,7 @@ def test_the_records_are_the_layouts_even_when_there_are_none() -> None:
         (Path("x.pt"), RATE, {}, "has no weights"),
         (None, RATE, {"hop": 256}, "unknown key 'hop'"),
         (None, RATE, {"silence_db": "quiet"}, "expected a number"),
-        (None, RATE, {"silence_db": float("nan")}, "expected -90 to 0"),
+        (None, RATE, {"silence_db": float("nan")}, "expected a number from -90 to 0"),
         (None, 0, {}, "rate is 0"),
     ],
 )

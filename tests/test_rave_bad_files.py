@@ -13,19 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rave_files import save
 from torch import Tensor, nn
 
 from engine.adapter import AdapterError
 from engine.layout import MAX_LATENTS
 from models.rave import probe
 from models.rave.adapter import SHIPPED, Rave
-
-
-def save(module: nn.Module, path: Path) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.script(module.eval()).save(str(path))
-    return path
 
 
 class Plain(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from rave_files import save
 from torch import Tensor, nn
 
 from engine.layout import MAX_LATENTS
@@ -43,13 +43,6 @@ class Delay(nn.Module):
         x = torch.cat([self.pad, z.transpose(1, 2).reshape(1, 1, -1)], dim=-1)
         self.pad[:] = x[..., x.shape[-1] - self.frames :]
         return x[..., : x.shape[-1] - self.frames]
-
-
-def save(module: nn.Module, path: Path) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.script(module.eval()).save(str(path))
-    return path
 
 
 def trombone(seconds: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.adapter import AdapterError
+from engine.adapter import AdapterError, config_number
 from engine.layout import OBSERVATION, ObservationKind
 
 if TYPE_CHECKING:
@@ -51,10 +51,7 @@ class AubioListener:
         if unknown:
             raise AdapterError(f"aubio: unknown key {unknown[0]!r}, expected silence_db")
         silence = config.get("silence_db", SILENCE_DB)
-        if isinstance(silence, bool) or not isinstance(silence, int | float):
-            raise AdapterError(f"aubio: silence_db is {silence!r}, expected a number of dB")
-        if not -90.0 <= silence <= 0.0:
-            raise AdapterError(f"aubio: silence_db is {silence}, expected -90 to 0")
+        silence = config_number("aubio", "silence_db", silence, -90.0, 0.0)
         if not 8_000 <= rate <= 200_000:
             raise AdapterError(f"aubio: rate is {rate}, expected 8000 to 200000 frames a second")
         self._rate = rate

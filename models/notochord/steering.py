@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.adapter import AdapterError
+from engine.adapter import AdapterError, config_number
 
 SCALES: dict[str, tuple[int, ...]] = {
     "major": (0, 2, 4, 5, 7, 9, 11),
@@ -30,6 +30,20 @@ FLAT_NAMES = {"db": 1, "eb": 3, "gb": 6, "ab": 8, "bb": 10}
 ANSWERS = ("together", "call_response")
 CONTROLS = 4  # that hands have on it
 INSTRUMENTS = 320  # Notochord's: 1-128 General MIDI, 129-256 drums, 257-320 anonymous
+# key: lowest, highest; whole numbers where both are ints
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**63 - 1),
+    "instrument": (1, INSTRUMENTS),
+    "performer_instrument": (1, INSTRUMENTS),
+    "temperature": (0.05, 2.0),
+    "density": (0.0, 1.0),
+    "leap": (1, 127),
+    "polyphony": (1, 16),
+    "max_note_s": (0.1, 30.0),
+    "pause_s": (0.1, 10.0),
+    "linger_s": (0.1, 60.0),
+    "max_gap_s": (0.1, 10.0),
+}
 
 _MAJOR = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
 _MINOR = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17])
@@ -75,19 +89,10 @@ class Steering:
                     f"notochord: config has the unknown key {name!r}; known are {sorted(known)}"
                 )
         d = dict(config)
-        _whole(d, "seed", 0, 2**63 - 1)
+        for name in d.keys() & _NUMBERS.keys():
+            d[name] = config_number("notochord", name, d[name], *_NUMBERS[name])
         _one_of(d, "answer", ANSWERS)
-        _whole(d, "instrument", 1, INSTRUMENTS)
-        _whole(d, "performer_instrument", 1, INSTRUMENTS)
         _one_of(d, "scale", tuple(SCALES))
-        _number(d, "temperature", 0.05, 2.0)
-        _number(d, "density", 0.0, 1.0)
-        _whole(d, "leap", 1, 127)
-        _whole(d, "polyphony", 1, 16)
-        _number(d, "max_note_s", 0.1, 30.0)
-        _number(d, "pause_s", 0.1, 10.0)
-        _number(d, "linger_s", 0.1, 60.0)
-        _number(d, "max_gap_s", 0.1, 10.0)
         if "key" in d:
             d["key"] = _key(d["key"])
         if "register" in d:
@@ -164,21 +169,6 @@ class KeyFinder:
 
 def _fail(name: str, found: object, expected: str) -> AdapterError:
     return AdapterError(f"notochord: config {name} is {found!r}, expected {expected}")
-
-
-def _whole(d: dict[str, Any], name: str, low: int, high: int) -> None:
-    if name in d:
-        v = d[name]
-        if isinstance(v, bool) or not isinstance(v, int) or not low <= v <= high:
-            raise _fail(name, v, f"a whole number from {low} to {high}")
-
-
-def _number(d: dict[str, Any], name: str, low: float, high: float) -> None:
-    if name in d:
-        v = d[name]
-        if isinstance(v, bool) or not isinstance(v, int | float) or not low <= v <= high:
-            raise _fail(name, v, f"a number from {low:g} to {high:g}")
-        d[name] = float(v)
 
 
 def _one_of(d: dict[str, Any], name: str, allowed: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.adapter import AdapterError
+from engine.adapter import AdapterError, config_number
 from engine.stem import StemNote, StemRequest
 from models.rules.adapter import RulesMaker, check_request, part_of, tidy
 from models.rules.harmony import harmony
@@ -42,7 +42,7 @@ CONFIG: dict[str, tuple[float, float, float]] = {
     "temperature": (0.9, 0.1, 2.0),
     "top_p": (0.96, 0.05, 1.0),
     "scale_bias": (4.0, 0.0, 20.0),
-    "grid": (4, 1, 32),  # units of 16 ms; 8 is a sixteenth
+    "grid": (4.0, 1.0, 32.0),  # units of 16 ms; 8 is a sixteenth
 }
 
 
@@ -63,7 +63,8 @@ class OrpheusMaker:
         self.drums = bool(config.get("drums", False))
         for name, value in config.items():
             if name in CONFIG:
-                self.settings[name] = _number(name, value)
+                _, low, high = CONFIG[name]
+                self.settings[name] = float(config_number("orpheus", name, value, low, high))
             elif name not in ("program", "drums"):
                 raise AdapterError(f"orpheus: unknown key {name!r}, expected {', '.join(CONFIG)}")
         import torch
@@ -218,10 +219,3 @@ def _one_at_a_time(notes: list[StemNote]) -> list[StemNote]:
         replace(n, duration=min(n.duration, after - n.start))
         for n, after in zip(notes, nexts, strict=True)
     ]
-
-
-def _number(name: str, value: object) -> float:
-    _, low, high = CONFIG[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise AdapterError(f"orpheus: {name} is {value!r}, expected a number {low:g} to {high:g}")
-    return float(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.adapter import AdapterError
+from engine.adapter import AdapterError, config_number
 from engine.layout import MAX_LATENTS
 
 TARGETS = ("scale", "gain", "freeze", "none")
@@ -61,11 +61,7 @@ def read_config(config: dict[str, Any]) -> Config:
             if not isinstance(value, bool):
                 raise AdapterError(f"rave: freeze is {value!r}, expected true or false")
         elif key in _NUMBERS:
-            low, high = _NUMBERS[key]
-            kinds = int if isinstance(low, int) else (int | float)
-            if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-                whole = "a whole number " if isinstance(low, int) else ""
-                raise AdapterError(f"rave: {key} is {value!r}, expected {whole}{low:g} to {high:g}")
+            config_number("rave", key, value, *_NUMBERS[key])
         else:
             known = ", ".join(sorted((*_NUMBERS, "controls", "freeze")))
             raise AdapterError(f"rave: unknown key {key!r}; known are {known}")
