@@ -49,22 +49,18 @@ class RigPort:
 
 
 @dataclass(frozen=True)
-class RigCv:
-    """calibration: the path of a file that `segue cv calibrate` wrote."""
-
-    channel: int | str | None = None
-    volts_full_scale: float | None = None
-    offset_volts: float | None = None
-    polarity: int | None = None
-    calibration: str | None = None
-
-
-@dataclass(frozen=True)
 class RigCvIn:
     channel: int | str | None = None
     volts_full_scale: float | None = None
     offset_volts: float | None = None
     polarity: int | None = None
+
+
+@dataclass(frozen=True)
+class RigCv(RigCvIn):
+    """calibration: the path of a file that `segue cv calibrate` wrote."""
+
+    calibration: str | None = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,12 @@ from engine.patch_kinds import (
 )
 from engine.rig import Rig, RigAudio, RigCv, RigCvIn, RigInput, RigOutput, RigPort
 
+VOLTAGE: dict[str, Field] = {
+    "channel": Field(Channel(), optional=True),
+    "volts_full_scale": Field(FULL_SCALE, optional=True),
+    "offset_volts": Field(OFFSET, optional=True),
+    "polarity": Field(POLARITY, optional=True),
+}
 RIG_FIELDS: dict[type, dict[str, Field]] = {
     Rig: {
         "name": Field(Text("a name of the place")),
@@ -60,16 +66,8 @@ RIG_FIELDS: dict[type, dict[str, Field]] = {
         "port": Field(PORT, optional=True),
     },
     RigCv: {
-        "channel": Field(Channel(), optional=True),
-        "volts_full_scale": Field(FULL_SCALE, optional=True),
-        "offset_volts": Field(OFFSET, optional=True),
-        "polarity": Field(POLARITY, optional=True),
+        **VOLTAGE,
         "calibration": Field(Text("the path of a calibration file"), optional=True),
     },
-    RigCvIn: {
-        "channel": Field(Channel(), optional=True),
-        "volts_full_scale": Field(FULL_SCALE, optional=True),
-        "offset_volts": Field(OFFSET, optional=True),
-        "polarity": Field(POLARITY, optional=True),
-    },
+    RigCvIn: VOLTAGE,
 }

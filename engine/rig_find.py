@@ -72,19 +72,16 @@ class ChannelFinder:
 @dataclass
 class PortFinder:
     """Hears MIDI messages until one port is the one that is pressed: the most presses of a whole
-    step, for a controller may send on several ports of its own. also: the others."""
+    step, for a controller may send on several ports of its own."""
 
     ignored: frozenset[str] = frozenset()
-    also: tuple[str, ...] = ()
 
     def feed(self, messages: list[tuple[str, bytes]]) -> str | None:
         """The port, or None while nothing was pressed. Clock, sensing, releases do not count."""
         counts = Counter(p for p, data in messages if p not in self.ignored and is_press(data))
         if not counts:
             return None
-        (port, _), *others = counts.most_common()
-        self.also = tuple(name for name, _ in others)
-        return port
+        return counts.most_common(1)[0][0]
 
 
 def is_press(data: bytes) -> bool:

@@ -68,7 +68,6 @@ class MidiProcess:
         patch = shared.patch
         self.table = port_table(patch)
         self.ports = ports if ports is not None else Ports(self.table)
-        self.malformed = 0  # bytes thrown away
         self._presses: list[tuple[int, bytes]] = []
         self._pressure: dict[tuple[int, bytes], bytes] = {}
         self._pressure_ns = 0
@@ -148,7 +147,6 @@ class MidiProcess:
     def _parse(self, index: int, data: bytes) -> Parsed:
         found = parse(data)
         if found.thrown:
-            self.malformed += found.thrown
             log.warning("%s: %d bytes of malformed MIDI", self.table[index].name, found.thrown)
         return found
 

@@ -55,7 +55,6 @@ class OrpheusMaker:
         self.settings = {name: default for name, (default, _, _) in CONFIG.items()}
         self.decoder: Decoder | None = None
         self.known: list[int] | None = None
-        self.tokens_made = 0  # since load, prompts included
 
     def load(self, checkpoint: Path | None, rate: int, config: dict[str, Any]) -> None:
         """Load a published Orpheus state dict, or the shipped model. Raises AdapterError."""
@@ -105,7 +104,6 @@ class OrpheusMaker:
                 events = sampler.run(prompt, heard_until, rng, progress, cancelled)
             except Cancelled:
                 raise AdapterError("stem cancelled") from None
-            self.tokens_made = self.decoder.heard
             notes = tidy(to_notes(events, request.beats, self.program), request.beats)
             if LIMITS[part][2] == 1:
                 notes = _one_at_a_time(notes)

@@ -39,7 +39,6 @@ class Decoder:
         shape = (len(self.layers), 2, self.heads, self.context, HEAD_DIM)
         self.cache = torch.zeros(shape)
         self.tokens: list[int] = []
-        self.heard = 0  # tokens fed since it was made
         self.hidden = torch.zeros(self.embedding.shape[1])
 
     @staticmethod
@@ -63,7 +62,6 @@ class Decoder:
             x = x + self._attend(i, self._norm(x, attention_gain), attention, turn, past)
             x = x + forward(self._norm(x, forward_gain))
         self.tokens = self.tokens + tokens
-        self.heard += count
         self.hidden = self._norm(x[-1], self.final)
 
     def _norm(self, x: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
