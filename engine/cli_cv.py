@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +10,12 @@ from typing import Any
 
 from engine.cli_common import FAILED, WRONG
 from engine.cli_rig import add_rig_options
+from engine.cli_words import pattern
 
 
 def channel_of(text: str) -> int | str:
     """A channel from 1, or a pattern of port names."""
-    if text.isascii() and text.isdigit():
-        return int(text)
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no pattern ({error})") from None
-    return text
+    return int(text) if text.isascii() and text.isdigit() else pattern(text)
 
 
 def add_cv_arguments(command: argparse.ArgumentParser) -> None:

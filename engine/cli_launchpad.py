@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.cli_words import number, pattern, whole
+
 DONE, FAILED = 0, 1
 TURN_S = 0.1
 
@@ -27,12 +29,15 @@ def add_commands(commands: Any) -> None:
 
     c = add("emulate", emulate, "a Launchpad Pro MK3 on JACK, to be played in the browser")
     c.add_argument("--server", help="name of the JACK server (default: the default one)")
-    c.add_argument("--port", type=int, default=8138, help="of the page on 127.0.0.1; 0: any")
+    c.add_argument("--port", type=whole(0, 65535, "of the machine's ports"), default=8138,
+                   help="of the page on 127.0.0.1; 0: any")  # fmt: skip
     c.add_argument("--png", type=Path, help="draw it into this file at the end")
-    c.add_argument("--seconds", type=float, help="stop after so long")
+    c.add_argument("--seconds", type=number(0.0, 1e7, "seconds"), help="stop after so long")
     c.add_argument("--json", action="store_true", help="print one JSON object at the end")
     c = add("restore", restore, "Live mode again, after a crash left pads in Programmer mode")
-    c.add_argument("pattern", nargs="?", help="of the port (default: any Launchpad segue knows)")
+    c.add_argument(
+        "pattern", type=pattern, nargs="?", help="of the port (default: any Launchpad segue knows)"
+    )
     c.add_argument("--json", action="store_true", help="print one JSON object")
 
 

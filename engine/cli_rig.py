@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli_common import DEFAULT_PATCH, DONE, FAILED, WRONG, say_json
+from engine.cli_words import pattern
 from engine.patch_yaml import PatchError
 
 STEPS = ("noise", "trim", "loop", "ring", "tuning")  # as engine/soundcheck.py, which loads NumPy
@@ -59,7 +60,7 @@ def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     c = add("rig", rig, "find interface, inputs, pads and outputs by having them played")
     c.add_argument("patch", type=Path, nargs="?", default=DEFAULT_PATCH, help="whose names")
     c.add_argument("--out", type=Path, help="the file (default ~/.config/segue/rig.yaml)")
-    c.add_argument("--device", default="", help="a pattern of the interface's name")
+    c.add_argument("--device", type=pattern, default="", help="a pattern of the interface's name")
     c.add_argument("--venue", default="", help="a name of the place, for people")
     c = add("soundcheck", soundcheck, "trims, noise, round trip, ring-out and tuning, into the rig")
     c.add_argument("patch", type=Path, nargs="?", default=DEFAULT_PATCH)

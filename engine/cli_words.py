@@ -4,6 +4,7 @@ with exit code 2."""
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 
 from engine.shm_folder import plain_name
@@ -37,6 +38,15 @@ def whole(low: int, high: int, unit: str) -> Callable[[str], int]:
         )
 
     return read
+
+
+def pattern(text: str) -> str:
+    """A regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no pattern ({error})") from None
+    return text
 
 
 def performance_name(text: str) -> str:
