@@ -3,6 +3,7 @@ in a traceback, or is said to be whole."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import resource
 import shutil
@@ -13,11 +14,12 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recorded_stage import RecordedStage
+from recorded_stage import PATCH, RecordedStage
 
 from engine.journal import Journal
 from engine.layout import CommandKind, NoteKind
 from engine.patch import Output, Patch
+from engine.patch_cv import Cv
 from engine.recorder import Keeper, _keeper
 from engine.replay import Replay
 from engine.replay_check import Check, check
@@ -28,18 +30,23 @@ from engine.tracks import tap_dtype
 RNG = np.random.default_rng(21)
 LOOP = RNG.uniform(-0.2, 0.2, (2, 3000)).astype(np.float32)
 FRAMES = 4096
+AGAIN = 256
+VOLTAGE = dataclasses.replace(PATCH, cv={"slow": Cv(channel=5, kind="lfo", hz=3.0)})
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A session of two audio processes."""
-    stage = RecordedStage(tmp_path_factory.mktemp("whole"))
+    stage = RecordedStage(tmp_path_factory.mktemp("whole"), VOLTAGE)
     stage.stem(LOOP, y=2999.5, x=0.7)
     stage.note("midi_notes", NoteKind.ON, 60, frame=stage.t + 77)
     stage.command(CommandKind.GAIN, a=3000, x=0.5)
     stage.play(noise())
     stage.resume(stage.engine.state, 1000)
     stage.play(noise())
+    stage.turn()
+    stage.t -= AGAIN  # a cycle so late that its frames come again
+    stage.play(noise()[:AGAIN])
     stage.turn()
     return stage.take
 
@@ -105,8 +112,33 @@ def test_file_cut_off_at_any_byte_is_replayed_up_to_there_or_refused(
         assert found.problems or not found.equal or left == size - 1  # the line's end alone
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(FILES), st.integers(0, 2**20), st.binary(min_size=1, max_size=40))
+BESIDE = ("again.bin", "jumps.jsonl", "progress.bin", "tracks/cv_out.slow.au", "tracks/bus.cue.au")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(BESIDE), st.floats(0, 1))
+def test_what_lies_beside_cut_off_at_any_byte_is_a_gap_and_no_difference(
+    made: Path, tmp_path_factory: pytest.TempPathFactory, name: str, share: float
+) -> None:
+    take = Path(shutil.copytree(made, tmp_path_factory.mktemp("cut") / made.name))
+    with (take / name).open("r+b") as f:
+        f.truncate(int(share * (take / name).stat().st_size))
+    found = checked(take)
+    whole = checked(made)
+    assert whole.equal
+    assert found.first_difference is None
+    lost = whole.frames - found.frames
+    assert lost >= 0
+    if name.startswith("tracks"):
+        assert sum(n for _, n in found.gaps) >= sum(n for _, n in whole.gaps) + lost
+    elif name == "again.bin":
+        assert lost in (0, AGAIN // 2, AGAIN)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from((*FILES, *BESIDE)), st.integers(0, 2**20), st.binary(min_size=1, max_size=40)
+)
 def test_file_with_rubbish_in_it_is_replayed_or_refused(
     made: Path, tmp_path_factory: pytest.TempPathFactory, name: str, at: int, rubbish: bytes
 ) -> None:
