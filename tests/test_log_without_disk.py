@@ -6,13 +6,21 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from engine.conductor_process import ConductorProcess
 from engine.journal import Journal, LogWriter
+from engine.layout import REPORT, ReportKind
+from engine.patch import Patch
+from engine.process import Stop
 from engine.session import read_lines
+from engine.shm import Shared
+from engine.shm_records import CLOCK
 
 LINES = 20_000  # a pipe holds 64 KiB, which is less
 
@@ -103,3 +111,32 @@ def test_lines_that_a_full_disk_refused_are_counted_once_it_has_room(
     assert frames[-1] == 3
     assert len(frames) + lost == 3
     assert caplog.text.count("cannot be written") == 1
+
+
+TICKS = 40
+A_TICK = 200  # reports, each a line of the log
+
+
+def test_the_conductor_goes_on_beside_a_disk_that_stalls(tmp_path: Path) -> None:
+    session = tmp_path / "session"
+    session.mkdir()
+    reader = stalled(session)
+    shared = Shared.create(tmp_path / "performance", Patch(), session=str(session))
+    handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+    process = ConductorProcess(shared, Stop())
+    for number, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
+        signal.signal(number, handler)
+    clock = np.zeros(1, CLOCK)
+    clock["callbacks"], clock["rate"], clock["t"] = 1, 48_000.0, 1000
+    shared.sections["clock"].write(clock)
+    reports = np.zeros(A_TICK, REPORT)
+    reports["kind"] = ReportKind.MISSED
+    for tick in range(TICKS):
+        reports["frame"] = np.arange(A_TICK) + tick * A_TICK
+        shared.ring("reports").push(reports)
+        process.tick()  # would wait for the disk, and be killed as hung
+    process.journal._log.close(wait_s=0.0)
+    lines = rest_of(reader)
+    assert lines[0]["performance"] == shared.meta["performance"]
+    missed = [line["frame"] for line in lines if line["event"] == "missed"]
+    assert missed == list(range(TICKS * A_TICK))
