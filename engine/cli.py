@@ -26,6 +26,7 @@ from engine.cli_common import (
 from engine.cli_cv import add_cv_arguments, calibrate_command
 from engine.cli_demo import add_demo_arguments, demo
 from engine.cli_launchpad import add_commands as add_launchpad
+from engine.cli_learn import add_command as add_learn
 from engine.cli_rig import add_commands, add_rig_options, chosen_rig, say_rig
 from engine.cli_words import number, performance_name, whole
 
@@ -147,13 +148,14 @@ def reload(args: argparse.Namespace) -> int:
 
 
 def bench(args: argparse.Namespace) -> int:
+    from engine.bench.hands_stage import HandsError
     from engine.bench.jackd import JackError
     from engine.bench.latency import LatencyError
     from engine.bench.native import NativeError
 
     try:
         facts = _measure(args)
-    except (JackError, NativeError, LatencyError) as error:
+    except (HandsError, JackError, NativeError, LatencyError) as error:
         print(error, file=sys.stderr)
         return FAILED
     if facts is None:
@@ -176,6 +178,10 @@ def _measure(args: argparse.Namespace) -> dict[str, Any] | None:
             print(f"--only {unknown[0]}: expected {', '.join(MEASURES)}", file=sys.stderr)
             return None
         return bench_performance(args.only or MEASURES)
+    if args.what == "hands":
+        from engine.bench.hands import bench_hands
+
+        return bench_hands()
     from engine.bench.forward import bench_forward
     from engine.bench.standard_load import StandardLoad
 
@@ -249,6 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--tail", type=number(0.0, 3600.0, "seconds"), default=2.0,
                    help="seconds after the input's end")  # fmt: skip
     add_commands(add)
+    add_learn(add)
     c = add("replay", replay, "render a recorded performance again")
     c.add_argument("session", type=Path, help="a session folder, or one of its takes")
     c.add_argument("--check", action="store_true", help="is main what was recorded, bit for bit?")
@@ -267,7 +274,7 @@ def _parser() -> argparse.ArgumentParser:
     c = add("reload", reload, "take a changed patch file while it plays")
     c.add_argument("--name", help="which performance, where there are several")
     c = add("bench", bench, "measure, with the peers it needs")
-    c.add_argument("what", choices=("forward", "latency", "performance"))
+    c.add_argument("what", choices=("forward", "hands", "latency", "performance"))
     c.add_argument("--block", type=whole(32, 1024, "frames"), default=128, help="frames a period")
     c.add_argument("--seconds", type=number(1.0, 86400.0, "seconds"), default=600.0,
                    help="how long misses are counted")  # fmt: skip

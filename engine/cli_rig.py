@@ -100,7 +100,7 @@ def _find_rig(args: argparse.Namespace) -> int:
     patch = replace(patch, audio=replace(patch.audio, device=device))
     out = args.out or default_rig()
     talk = Terminal(sys.stdin.fileno(), sys.stderr)
-    with _probe(patch) as interface, _ears(talk) as presses:
+    with _probe(patch) as interface, midi_ears(talk) as presses:
         found = RigDialogue(patch, interface, presses, talk).find(args.venue)
     text = to_yaml(found)
     if args.json:
@@ -204,7 +204,8 @@ def _probe(patch: Any) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _ears(talk: Any) -> Iterator[Any]:
+def midi_ears(talk: Any) -> Iterator[Any]:
+    """Every MIDI input there is (devices.midi.ears.MidiEars)."""
     from devices.midi.ears import MidiEars
 
     ears = MidiEars()

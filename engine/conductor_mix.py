@@ -20,7 +20,7 @@ from engine.layout import AUDITION_SLOTS, CommandKind, LevelKind
 from engine.mixer import BUS_ORDER, linear, sends_of
 from engine.patch import AUDITION, GROUPS, Patch, source_names
 from engine.stem import StemState
-from engine.strip import SETTINGS, fits
+from engine.strip import SETTINGS, WITHOUT, fits
 
 if TYPE_CHECKING:
     from engine.conductor import Conductor
@@ -51,6 +51,7 @@ class MixState:
     soloed: list[str] = field(default_factory=list)
     guarded: dict[str, Howling] = field(default_factory=dict)
     audition: int = 0
+    strips: dict[str, float] = field(default_factory=dict)  # input.setting that a hand has moved
 
     @staticmethod
     def of(saved: dict[str, Any]) -> MixState:
@@ -211,6 +212,9 @@ def strip(conductor: Conductor, ask: Ask) -> str:
         low, high = SETTINGS[ask.setting]
         return f"{ask.setting} {value:g}, expected {low:g} to {high:g}"
     conductor.command(CommandKind.STRIP, slot=index, c=number, x=value)
+    if ask.value is None:
+        value = WITHOUT.get(ask.setting, 0.0)
+    conductor.mix.strips[f"{str(ask.source).partition('.')[2]}.{ask.setting}"] = value
     return f"{ask.source} {ask.setting} {'off' if ask.value is None else f'{value:g}'}"
 
 

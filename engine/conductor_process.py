@@ -19,14 +19,18 @@ from typing import Any
 import numpy as np
 
 from devices.launchpad.surface_driver import PadSurface
-from devices.midi.pedals import Pedals
+from devices.midi.controls import Controls
+from devices.midi.process import CONTROLS_CHANGED
 from engine.ask import AskError, ask_of
 from engine.capture_link import CaptureLink
 from engine.conductor import Conductor
 from engine.job_socket import JobLink, Message
 from engine.journal import Journal
+from engine.layout import MIDI_OUT
+from engine.patch import Patch
+from engine.patch_now import patch_now
 from engine.process import Stop, enter
-from engine.reload import Reloader, patch_now
+from engine.reload import Reloader
 from engine.shm import Shared
 from engine.shm_records import SWITCH
 from engine.stem_notes import StemNotes
@@ -56,8 +60,8 @@ class ConductorProcess:
             capture_frames=shared.places.capture_frames,
         )
         self.captures = CaptureLink(self.conductor, shared.now)
-        self.pedals = Pedals(shared.patch)
-        self.reloader = Reloader(shared, self.conductor, self.pedals.use)
+        self.controls = Controls(self.conductor.patch)
+        self.reloader = Reloader(shared, self.conductor, self._controls_changed)
         self._asked: set[asyncio.Task[Any]] = set()
         self.stem_notes = StemNotes(shared)
         self.conductor.scripted = bool(shared.meta.get("performing"))
@@ -107,8 +111,8 @@ class ConductorProcess:
         for observation in shared.ring("observations").pop(256):
             conductor.observe(observation)
         presses = shared.ring("presses").pop(64)
-        for action, frame in self.pedals.actions(presses):
-            conductor.act(action, frame)
+        for name, ask in self.controls.actions(presses, conductor, now):
+            conductor.act(name, ask.now, ask=ask)
         for surface in self.surfaces:
             for name, ask in surface.actions(conductor, presses):
                 conductor.act(name, ask.now, ask=ask)
@@ -139,6 +143,12 @@ class ConductorProcess:
         if time.monotonic() - self._saved_at > SAVE_S:
             self._saved_at = time.monotonic()
             self.journal.save(conductor.to_dict())
+
+    def _controls_changed(self, patch: Patch) -> None:
+        self.controls.use(patch)
+        record = np.zeros(1, MIDI_OUT)
+        record["port"] = CONTROLS_CHANGED
+        self.shared.push("midi_out", record)
 
     def _set_switch(self, now: int) -> None:
         """Publish who may play, where that has changed."""
@@ -223,7 +233,8 @@ class ConductorProcess:
         if not isinstance(asked, dict):
             return {"error": "not a JSON object on one line"}
         if asked.get("do") == "status":
-            return self.conductor.status(self.shared.now())
+            waiting = self.controls.waiting(self.conductor)
+            return {**self.conductor.status(self.shared.now()), "faders_waiting": waiting}
         if asked.get("do") == "act":
             now = self.shared.now()
             try:

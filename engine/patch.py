@@ -13,6 +13,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from engine.patch_controls import Control
 from engine.patch_cv import Cv, CvIn, Route, cv_from_json
 from engine.song import Sends, Song
 from engine.stem import FILES_MAKER
@@ -75,7 +76,9 @@ class MidiIn:
 
     dry_cc, master_cc: controllers that toggle DRY (67: the left foot-switch) and set the master
     level; None leaves the controller to the voice. pedals: what a hand (or foot) asks of the
-    conductor -> controller. written: semitones by which the player's part lies above what sounds.
+    conductor -> controller. controls: any control and what it does (engine/patch_controls.py);
+    foot_switches: where no voice plays, CC 64 and 66 mean something by themselves. written:
+    semitones by which the player's part lies above what sounds.
     """
 
     port: str = ""
@@ -85,6 +88,8 @@ class MidiIn:
     dry_cc: int | None = 67
     master_cc: int | None = None
     pedals: dict[str, int] = field(default_factory=dict)
+    controls: dict[str, Control] = field(default_factory=dict)
+    foot_switches: bool = True
     written: int = 0
 
 
@@ -301,7 +306,7 @@ class Patch:
             tuning_hz=d["tuning_hz"],
             audio=Audio(**d["audio"]),
             inputs=each("inputs", lambda v: Input(**{**v, "strip": Strip(**v["strip"])})),
-            midi=each("midi", lambda v: MidiIn(**v)),
+            midi=each("midi", _midi_in),
             voices=each("voices", lambda v: Voice(**v)),
             players=each("players", lambda v: Player(**v)),
             roles=each("roles", lambda v: Role(**v)),
@@ -328,6 +333,11 @@ class Patch:
 
 def _vibe(d: dict[str, Any]) -> Vibe:
     return Vibe(**{**d, "players": {n: tuple(v) for n, v in d["players"].items()}})
+
+
+def _midi_in(saved: dict[str, Any]) -> MidiIn:
+    controls = {key: Control(**c) for key, c in saved["controls"].items()}
+    return MidiIn(**{**saved, "controls": controls})
 
 
 def source_names(patch: Patch) -> list[str]:

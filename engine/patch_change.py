@@ -19,7 +19,7 @@ from engine.patch import Patch
 MUSICAL: dict[str, frozenset[str]] = {
     "clock": frozenset({"bpm", "beats_per_bar", "bars_per_phrase", "key", "minor"}),
     "inputs": frozenset({"to", "written"}),
-    "midi": frozenset({"pedals", "written"}),
+    "midi": frozenset({"pedals", "controls", "dry_cc", "master_cc", "foot_switches", "written"}),
     "voices": frozenset({"to"}),
     "players": frozenset({"to"}),
     "surfaces": frozenset({"pages"}),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.patch import CAPTURE_MAKER, PERFORMER, Patch, source_names
 from engine.patch_check_cv import check_cv, check_cv_in
+from engine.patch_controls import faults as control_faults
 from engine.patch_read import Reader, suggest
 from engine.patch_yaml import describe
 from engine.song_check import song_faults
@@ -84,6 +85,9 @@ def _places(patch: Patch) -> Iterator[Fault]:
 def _midi(patch: Patch) -> Iterator[Fault]:
     for name, given in patch.midi.items():
         yield from _voice(patch, f"midi.{name}.voice", given.voice)
+        for control, does in given.controls.items():
+            for found, expected in control_faults(control, does):
+                yield f"midi.{name}.controls.{control}", found, expected
 
 
 def _voice(patch: Patch, key: str, voice: str | None) -> Iterator[Fault]:

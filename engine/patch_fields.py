@@ -8,6 +8,7 @@ it; a test holds its names against the dataclasses.
 from __future__ import annotations
 
 from engine.ask import CAPTURE_BARS
+from engine.control_fields import CONTROL_FIELDS, CONTROLS
 from engine.layout import MAX_LATENTS, MAX_PLAYERS, MAX_VOICES
 from engine.patch import (
     BUSES,
@@ -142,6 +143,8 @@ FIELDS: dict[type, dict[str, Field]] = {
                 PEDAL_ACTIONS,
             )
         ),
+        "controls": Field(CONTROLS),
+        "foot_switches": Field(Flag()),
         "written": Field(WRITTEN),
     },
     Voice: {
@@ -323,6 +326,7 @@ FIELDS: dict[type, dict[str, Field]] = {
             )
         ),
     },
+    **CONTROL_FIELDS,
     **RIG_FIELDS,
 }
 

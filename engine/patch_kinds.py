@@ -98,11 +98,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Named:
-    """User-chosen names, each a table. names: the only ones allowed, if given."""
+    """User-chosen names, each a table. names: the only ones allowed, if given. pattern, form: what
+    a name looks like, for machines and for people."""
 
     of: type
     most: int
     names: tuple[str, ...] = ()
+    pattern: str = NAME
+    form: str = "a letter, then letters, digits, _ or - (32 at most)"
 
     @property
     def expected(self) -> str:

@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 from engine.patch_fields import FIELDS, SEND_NAMES
 from engine.patch_kinds import (
     MAX_TEXT,
-    NAME,
     Channel,
     Choice,
     Field,
@@ -214,9 +213,8 @@ class Reader:
             self.lines[path] = line
             if kind.names and name not in kind.names:
                 self.note(line, path, "an unknown name", suggest(name, kind.names))
-            elif not re.fullmatch(NAME, name):
-                wanted = "a letter, then letters, digits, _ or - (32 at most)"
-                self.note(line, path, f"the name {describe(name)}", wanted)
+            elif not re.fullmatch(kind.pattern, name):
+                self.note(line, path, f"the name {describe(name)}", kind.form)
             else:
                 made[name] = self.table(value, path, kind.of)
         return made

@@ -15,7 +15,6 @@ from engine.patch import Patch
 from engine.patch_fields import FIELDS, SEND_NAMES
 from engine.patch_kinds import (
     MAX_TEXT,
-    NAME,
     Channel,
     Choice,
     Field,
@@ -97,7 +96,7 @@ def _kind(kind: Kind) -> dict[str, Any]:
         case Table():
             return _table(kind.of)
         case Named():
-            names = {"enum": list(kind.names)} if kind.names else {"pattern": f"^{NAME}$"}
+            names = {"enum": list(kind.names)} if kind.names else {"pattern": f"^{kind.pattern}$"}
             members = {"additionalProperties": _table(kind.of), "maxProperties": kind.most}
             return {"type": "object", "propertyNames": names, **members}
 

@@ -22,10 +22,10 @@ from typing import Any
 from engine.conductor import Conductor
 from engine.patch import Patch
 from engine.patch_change import changed, needs_restart
+from engine.patch_now import NOW
 from engine.reload_check import NEXT
 from engine.shm import Shared
 
-NOW = "patch.now.json"
 GAP_S = 1.0
 CHECK_S = 20.0
 BUSY_S = 0.05  # while a song is changing
@@ -33,14 +33,6 @@ SHOWN = 12
 log = logging.getLogger("segue.reload")
 
 Answer = dict[str, Any]
-
-
-def patch_now(shared: Shared) -> Patch:
-    """The patch in force: what was taken last, else what the performance was started with."""
-    path = shared.file(NOW)
-    if not path.exists():
-        return shared.patch
-    return Patch.from_json(path.read_text())
 
 
 class Reloader:

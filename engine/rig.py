@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from engine.patch_controls import Control
+
 
 @dataclass(frozen=True)
 class RigAudio:
@@ -43,9 +45,29 @@ class RigOutput:
 
 @dataclass(frozen=True)
 class RigPort:
-    """A MIDI port of a performer or a surface: a regular expression over port names."""
+    """A surface's MIDI port: a regular expression over port names."""
 
     port: str | None = None
+
+
+@dataclass(frozen=True)
+class RigMidi:
+    """A performer's MIDI port. controls: by key, what they do here, over those of the patch."""
+
+    port: str | None = None
+    controls: dict[str, Control] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RigController:
+    """A MIDI port that stands here whatever patch is played: pedals, buttons, faders, no voice.
+    foot_switches: CC 64, 66 and 67 are this-is-one, next scene and DRY, as on a patch's own. Where
+    a patch has a MIDI input of that name, this is where it stands."""
+
+    port: str = ""
+    channel: int | None = None
+    foot_switches: bool = False
+    controls: dict[str, Control] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,7 +94,8 @@ class Rig:
     audio: RigAudio = field(default_factory=RigAudio)
     inputs: dict[str, RigInput] = field(default_factory=dict)
     outputs: dict[str, RigOutput] = field(default_factory=dict)
-    midi: dict[str, RigPort] = field(default_factory=dict)
+    midi: dict[str, RigMidi] = field(default_factory=dict)
+    controllers: dict[str, RigController] = field(default_factory=dict)
     surfaces: dict[str, RigPort] = field(default_factory=dict)
     cv: dict[str, RigCv] = field(default_factory=dict)
     cv_in: dict[str, RigCvIn] = field(default_factory=dict)

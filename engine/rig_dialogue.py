@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from engine.patch import Patch
-from engine.rig import Rig, RigAudio, RigCv, RigInput, RigOutput, RigPort
+from engine.rig import Rig, RigAudio, RigCv, RigInput, RigMidi, RigOutput, RigPort
 from engine.rig_find import WINDOW_S, ChannelFinder, PortFinder, floor_db, levels_db, parse_choice
 from engine.venue import Interface, Presses, Talk, listen, silence
 
@@ -69,7 +69,8 @@ class RigDialogue:
             audio=RigAudio(device=f"{re.escape(face.name)}$".replace(r"\ ", " "), rate=face.rate),
             inputs=self._inputs(),
         )
-        rig = replace(rig, midi=self._ports("midi"), surfaces=self._ports("surfaces"))
+        rig = replace(rig, midi={n: RigMidi(p) for n, p in self._ports("midi").items()})
+        rig = replace(rig, surfaces={n: RigPort(p) for n, p in self._ports("surfaces").items()})
         rig = replace(rig, outputs=self._outputs())
         return replace(rig, cv=self._cv())
 
@@ -115,11 +116,12 @@ class RigDialogue:
 
     # ---- MIDI
 
-    def _ports(self, kind: str) -> dict[str, RigPort]:
+    def _ports(self, kind: str) -> dict[str, str]:
+        """By name, the pattern of its port."""
         names = list(getattr(self.patch, kind))
         if not names or self.presses is None:
             return {}
-        found: dict[str, RigPort] = {}
+        found: dict[str, str] = {}
         for name in names:
             what = "a key" if kind == "midi" else "any pad"
             port = self._pressed(
@@ -129,7 +131,7 @@ class RigDialogue:
                 self.talk.say(f"  {name}: not found; waited for by the patch's own pattern, if any")
                 continue
             self._ports_taken.add(port)
-            found[name] = RigPort(port_pattern(port))
+            found[name] = port_pattern(port)
             self.talk.say(f"  {name}: {port}")
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.control_fields import CONTROLS
 from engine.patch import BUSES
 from engine.patch_kinds import (
     BLOCK,
@@ -25,7 +26,17 @@ from engine.patch_kinds import (
     Table,
     Text,
 )
-from engine.rig import Rig, RigAudio, RigCv, RigCvIn, RigInput, RigOutput, RigPort
+from engine.rig import (
+    Rig,
+    RigAudio,
+    RigController,
+    RigCv,
+    RigCvIn,
+    RigInput,
+    RigMidi,
+    RigOutput,
+    RigPort,
+)
 
 VOLTAGE: dict[str, Field] = {
     "channel": Field(Channel(), optional=True),
@@ -40,7 +51,8 @@ RIG_FIELDS: dict[type, dict[str, Field]] = {
         "audio": Field(Table(RigAudio)),
         "inputs": Field(Named(RigInput, 64)),
         "outputs": Field(Named(RigOutput, len(BUSES), BUSES)),
-        "midi": Field(Named(RigPort, 64)),
+        "midi": Field(Named(RigMidi, 64)),
+        "controllers": Field(Named(RigController, 16)),
         "surfaces": Field(Named(RigPort, 16)),
         "cv": Field(Named(RigCv, 64)),
         "cv_in": Field(Named(RigCvIn, 64)),
@@ -61,6 +73,16 @@ RIG_FIELDS: dict[type, dict[str, Field]] = {
     RigOutput: {
         "channels": Field(CHANNELS),
         "limit": Field(Flag(), optional=True),
+    },
+    RigMidi: {
+        "port": Field(PORT, optional=True),
+        "controls": Field(CONTROLS),
+    },
+    RigController: {
+        "port": Field(PORT, required=True),
+        "channel": Field(Number(1, 16, whole=True), optional=True),
+        "foot_switches": Field(Flag()),
+        "controls": Field(CONTROLS),
     },
     RigPort: {
         "port": Field(PORT, optional=True),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.patch_check import resolve
+from engine.patch_controls import faults
 from engine.patch_load import PatchError, read_file
 from engine.patch_read import Reader
 from engine.patch_yaml import read_tree
@@ -50,14 +51,20 @@ def check_rig(path: Path, data: bytes) -> LoadedRig:
     """What is, or will be, in a rig file. Raises PatchError."""
     reader = Reader(str(path))
     rig: Rig = reader.table(read_tree(str(path), data, "rig"), "", Rig)
+    for part in ("midi", "controllers"):
+        for name, here in getattr(rig, part).items():
+            for control, does in here.controls.items():
+                key = f"{part}.{name}.controls.{control}"
+                for found, expected in () if reader.faulty(key) else faults(control, does):
+                    reader.note(reader.line_of(key), key, found, expected)
     if reader.problems:
         raise PatchError(reader.problems)
     cv, missing = dict(rig.cv), []
-    for name, here in rig.cv.items():
-        if here.calibration is None:
+    for name, given in rig.cv.items():
+        if given.calibration is None:
             continue
-        at = resolve(here.calibration, path.resolve().parent)
-        cv[name] = replace(here, calibration=str(at) if at.exists() else None)
+        at = resolve(given.calibration, path.resolve().parent)
+        cv[name] = replace(given, calibration=str(at) if at.exists() else None)
         if not at.exists():
             missing.append(f"cv {name}: no calibration file {at}; it plays uncalibrated")
     return LoadedRig(path, replace(rig, cv=cv), reader, tuple(missing))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-from engine.patch import Patch
-from engine.rig import Rig
+from engine.patch import MidiIn, Patch
+from engine.rig import Rig, RigController
 
 # Of a rig's entry only these reach the patch; the rest is what was measured, for people.
 PLACED = {
@@ -35,7 +35,26 @@ def place(patch: Patch, rig: Rig) -> Patch:
             name: _over(own, here[name], PLACED[kind]) if name in here else own
             for name, own in getattr(patch, kind).items()
         }
+    midi = changed["midi"]
+    for name, here in rig.midi.items():
+        if name in midi:
+            midi[name] = replace(midi[name], controls={**midi[name].controls, **here.controls})
+    for name, stands in rig.controllers.items():
+        own = midi.get(name)  # the patch's own input of that name is where it stands
+        midi[name] = _controller(stands) if own is None else replace(
+            own, port=stands.port, controls={**own.controls, **stands.controls}
+        )  # fmt: skip
     return replace(patch, **changed)
+
+
+def _controller(stands: RigController) -> MidiIn:
+    return MidiIn(
+        port=stands.port,
+        channel=stands.channel,
+        dry_cc=MidiIn.dry_cc if stands.foot_switches else None,
+        controls=dict(stands.controls),
+        foot_switches=stands.foot_switches,
+    )
 
 
 def _over(own: Any, here: Any, names: tuple[str, ...]) -> Any:
@@ -71,7 +90,7 @@ def unused(patch: Patch, rig: Rig) -> list[str]:
     return [
         f"{f.name}.{name}"
         for f in fields(rig)
-        if isinstance(here := getattr(rig, f.name), dict)
+        if isinstance(here := getattr(rig, f.name), dict) and f.name != "controllers"
         for name in here
         if name not in getattr(patch, f.name)
     ]

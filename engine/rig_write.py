@@ -60,6 +60,8 @@ def scalar(value: Any) -> str:
 
 def flow(value: Any) -> str:
     """Any value on one line."""
+    if is_dataclass(value):
+        value = _said(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k}: {flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -23,7 +23,7 @@ from engine.stem_cues import StemCues
 from engine.stem_entry import StemEntry
 from engine.stem_orders import CHANGE_FADE_FRAMES, STOP_FADE_FRAMES
 from engine.stem_queue import LATEST_S
-from engine.timeline import Boundary, Timeline
+from engine.timeline import Timeline
 
 SEND_BEATS = 1.0
 LOST_S = 3.0  # longer than the audio process takes to come back
@@ -60,7 +60,7 @@ class StemBook(StemCues):
 
     def _arm(self, entry: StemEntry, line: Timeline, now: int) -> None:
         assert entry.beat is not None
-        at_once = entry.at is Boundary.NOW
+        at_once = self.at_once(entry)
         frame = now if at_once else line.frame_at(entry.beat)
         if frame - now > SEND_BEATS * line.frames_per_beat:
             return

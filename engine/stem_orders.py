@@ -34,6 +34,10 @@ class StemOrders(StemAsking):
         super().__post_init__()
         self.levels = self.levels or levels_of(self.patch)
 
+    def at_once(self, entry: StemEntry) -> bool:
+        """It waits for nothing: a hand said so, or its role does."""
+        return (entry.at or Boundary(self.patch.roles[entry.role].enter)) is Boundary.NOW
+
     def _play(self, entry: StemEntry, line: Timeline) -> None:
         """From the boundary its beat names on; it then follows the timeline by itself."""
         assert entry.beat is not None
@@ -41,7 +45,7 @@ class StemOrders(StemAsking):
         self._command(
             CommandKind.STEM_PLAY,
             slot=entry.voice,
-            frame=0 if entry.at is Boundary.NOW else entry.start_frame,
+            frame=0 if self.at_once(entry) else entry.start_frame,
             a=self.places.base(entry.slot),
             b=entry.frames,
             x=0.0 if entry.midi else linear(self.levels[entry.role]),

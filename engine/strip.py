@@ -43,6 +43,9 @@ SETTINGS = {
     "compressor_db": (-60.0, 0.0),
 }
 
+# The value that sounds like a stage left out, where that is not 0.
+WITHOUT = {"highpass_hz": 10.0, "gate_db": -100.0}
+
 Coefficients = tuple[float, float, float, float, float]  # b0 b1 b2 a1 a2, for a0 = 1
 THROUGH: Coefficients = (1.0, 0.0, 0.0, 0.0, 0.0)
 

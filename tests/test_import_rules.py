@@ -25,12 +25,21 @@ ASSEMBLING = {
         "devices.launchpad.emulator_page",
         "devices.launchpad.restore",
     },
+    "engine/cli_learn.py": {"devices.launchpad.units"},
     "engine/cli_rig.py": {"devices.audio.probe", "devices.midi.ears", "models.aubio.tuning"},
     "engine/conductor_process.py": {
         "devices.launchpad.surface_driver",
-        "devices.midi.pedals",
+        "devices.midi.controls",
+        "devices.midi.process",
     },
     "engine/doctor.py": {"devices.audio_devices"},
+    # presses and lights over JACK, with the whole of `segue run` between
+    "engine/bench/hands.py": {
+        "devices.launchpad.emulated",
+        "devices.launchpad.emulator",
+        "devices.launchpad.layout",
+        "devices.launchpad.mk3",
+    },
     # the gig is a whole night: players, hands and sound servers around `segue run`
     "engine/gig/hands.py": {"devices.launchpad.layout", "devices.launchpad.mk3"},
     "engine/gig/run.py": {"devices.launchpad.layout"},

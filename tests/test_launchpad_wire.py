@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devices.launchpad import mk3, open_driver
 from devices.launchpad.launchpad_py import LaunchpadPy, ProMk3
 from devices.launchpad.layout import PageState
-from devices.launchpad.mk3 import CELLS, FRAME_NS, PADS, Mk3, bulk, decode, notice, read
+from devices.launchpad.mk3 import CELLS, FRAME_NS, HURRY_NS, PADS, Mk3, bulk, decode, notice, read
 from devices.launchpad.pages import paint
 from devices.launchpad.units import MK3, identity
 from engine.layout import MIDI_BYTES_MAX
@@ -200,3 +200,34 @@ def test_the_inquiry_answer_gives_the_version() -> None:
 def test_an_unknown_driver_is_named() -> None:
     with pytest.raises(ValueError, match="'mk2', expected mk3, launchpad-py or pro"):
         open_driver("mk2")
+
+
+@pytest.mark.parametrize("name", ["mk3", "launchpad-py", "pro"])
+def test_a_press_is_answered_between_two_frames(name: str) -> None:
+    driver, now = open_driver(name), 0
+    assert driver.render({11: (9, 9, 9)}, now)
+    now += FRAME_NS // 5
+    assert not driver.render({11: (1, 2, 3)}, now)
+    press = driver.read(bytes((0x90, 11, 100)))
+    assert press is not None
+    assert press.kind is PressKind.DOWN
+    assert driver.render({11: (1, 2, 3)}, now)
+    assert not driver.render({11: (3, 2, 1)}, now)  # once a press
+    assert driver.render({11: (3, 2, 1)}, FRAME_NS)  # the frames go on where they were
+
+
+def test_a_flood_of_presses_is_no_flood_of_light() -> None:
+    driver, sent = Mk3(), 0
+    for millisecond in range(1000):
+        driver.read(bytes((0x90, 11, 1 + millisecond % 2 * 99)))
+        sent += len(driver.render({11: (millisecond % 128, 0, 0)}, millisecond * 1_000_000))
+    assert sent <= 1000 // (HURRY_NS // 1_000_000) + 41
+
+
+@given(st.lists(st.integers(1, 12), min_size=300, max_size=300))
+def test_who_looks_late_still_shows_forty_frames_a_second(steps: list[int]) -> None:
+    driver, now, sent = Mk3(), 0, 0
+    for k, milliseconds in enumerate(steps):
+        sent += len(driver.render({11: (k % 128, 0, 0)}, now))
+        now += milliseconds * 1_000_000
+    assert abs(sent - now / FRAME_NS) <= 1.5

@@ -12,7 +12,7 @@ from devices.launchpad.layout import DRY_PAD, PANIC_BUTTON
 from devices.launchpad.mk3 import INQUIRY, LIVE_MODE, PROGRAMMER_MODE, read
 from devices.midi.ports import Ports, port_table
 from devices.midi.process import MidiProcess
-from devices.midi.safe import HOLD_NS, SafeMap, SafePath, master_gain
+from devices.midi.safe import HOLD_NS, SafePath, master_gain, pad_controls
 from engine.layout import MIDI_OUT, NoteKind, SafeKind
 from engine.patch import MidiIn, Patch, Surface, Voice
 from engine.shm import Shared
@@ -107,17 +107,18 @@ def test_a_stop_clip_let_go_or_unplugged_in_time_is_no_panic() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 127), st.integers(0, 400)), max_size=30))
 def test_panic_comes_exactly_when_one_hold_lasted(steps: list[tuple[int, int]]) -> None:
-    path, now, since, fired = SafePath(SafeMap(panic_cc=8)), 0, None, False
+    path, now, down, since = SafePath(pad_controls(88, 8)), 0, False, None
     for value, milliseconds in steps:
         path.hear(bytes((0xB0, 8, value)), now)
         if value < 64:
             since = None
-        else:
-            since, fired = now, False
+        elif not down:
+            since = now
+        down = value >= 64
         now += milliseconds * 1_000_000
-        due = since is not None and not fired and now - since >= HOLD_NS
+        due = since is not None and now - since >= HOLD_NS
         assert (path.tick(now) is not None) == due
-        fired = fired or due
+        since = None if due else since
 
 
 def test_the_launchpad_gets_its_mode_life_signs_and_its_freedom_back() -> None:

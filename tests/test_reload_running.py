@@ -18,7 +18,8 @@ from engine.conductor import Conductor
 from engine.layout import CommandKind
 from engine.patch import Output, Patch, Player, Role, Voice, source_names
 from engine.patch_change import changed, needs_restart
-from engine.reload import NOW, Reloader, patch_now
+from engine.patch_now import NOW, patch_now
+from engine.reload import Reloader
 from engine.reload_check import FILES, NEXT, check_again
 from engine.shm import Shared
 from engine.song import Scene, Song

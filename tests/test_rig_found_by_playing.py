@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.patch import Cv, Input, MidiIn, Output, Patch, Surface, Voice
-from engine.rig import Rig, RigAudio, RigCv, RigInput, RigOutput, RigPort
+from engine.rig import Rig, RigAudio, RigCv, RigInput, RigMidi, RigOutput, RigPort
 from engine.rig_dialogue import BURST_DB, RigDialogue, burst, port_pattern
 from engine.rig_find import (
     FLOOR_DB,
@@ -215,7 +215,7 @@ def test_a_whole_conversation() -> None:
         audio=RigAudio(device=re.escape(Room.name).replace(r"\ ", " ") + "$", rate=RATE),
         inputs={"horn": RigInput(channel=3), "voice": RigInput(channel=1)},
         outputs={"main": RigOutput(channels=(2, 3)), "monitor1": RigOutput(channels=(5,))},
-        midi={"keys": RigPort("^Nord Stage")},
+        midi={"keys": RigMidi("^Nord Stage")},
         surfaces={"grid": RigPort("^LPX$")},
         cv={"pitch": RigCv(channel=6)},
     )

@@ -15,7 +15,7 @@ from devices.audio.interface import map_channels
 from engine.bench.jackd import JackServer
 from engine.bench.native import Witness
 from engine.patch import Audio, Cv, Input, MidiIn, Output, Patch, Surface, Voice
-from engine.rig import Rig, RigAudio, RigCv, RigInput, RigOutput, RigPort
+from engine.rig import Rig, RigAudio, RigCv, RigInput, RigMidi, RigOutput, RigPort
 from engine.rig_place import place, unplaced, unused
 
 PATCH = Patch(
@@ -40,7 +40,7 @@ RIG = Rig(
         "tuba": RigInput(channel=3),
     },
     outputs={"main": RigOutput(channels=(3, 4))},
-    midi={"keys": RigPort("Nord Stage")},
+    midi={"keys": RigMidi("Nord Stage")},
     surfaces={"grid": RigPort("LPX")},
     cv={"pitch": RigCv(channel=7, offset_volts=0.02)},
 )

@@ -123,6 +123,15 @@ def test_a_press_says_which_boundary(at: Boundary, wait: float) -> None:
         assert frame - pressed <= (line.beats_of(at) + 0.13) * line.frames_per_beat
 
 
+def test_a_role_that_enters_now_waits_for_nothing() -> None:
+    desk = desk_of(bass=Role(enter="now", bars=1))
+    desk.run(0.313)
+    pressed = desk.now
+    play = until_played(desk, pick(desk, "bass"))
+    assert play["frame"] == 0  # with the next block
+    assert desk.now - pressed <= RATE * 0.05
+
+
 def test_a_role_says_where_it_leaves_and_a_press_says_it_again() -> None:
     desk = desk_of()
     line = desk.conductor.line

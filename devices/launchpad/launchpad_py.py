@@ -255,10 +255,7 @@ class LaunchpadPy:
 
     def read(self, message: bytes) -> Press | None:
         if message[:1] == bytes((NOTICE,)):
-            press = mk3.read(message)
-            if press is not None and press.kind is PressKind.CONNECTED:
-                self.forget()
-            return press
+            return mk3.heard(mk3.read(message), self._changes)
         self.device.midi.feed(message)
         state = self.device.ButtonStateRaw(returnPressure=True)
         if not state:
@@ -270,7 +267,7 @@ class LaunchpadPy:
         if state[0] == PRESSURE:
             return Press(PressKind.PRESSURE, state[2], state[1])
         kind = PressKind.DOWN if state[1] > 0 else PressKind.UP
-        return Press(kind, state[0], state[1])
+        return mk3.heard(Press(kind, state[0], state[1]), self._changes)
 
     def forget(self) -> None:
         self._changes.forget()

@@ -34,7 +34,8 @@ LOWER_BOTTOM: Final = tuple(range(1, 9))
 BUTTONS: Final = (*TOP, *RIGHT, *LEFT, SHIFT, *UPPER_BOTTOM, *LOWER_BOTTOM)
 CELLS: Final = tuple(sorted((*PADS, *BUTTONS, LOGO)))  # 106: the logo lights, but is no button
 
-FRAME_NS: Final = 25_000_000  # 40 frames a second at most
+FRAME_NS: Final = 25_000_000  # 40 frames a second at most, and what answers presses
+HURRY_NS: Final = 5_000_000  # an answer to a press waits for no frame, only for the answer before
 
 # Told by the midi process through PRESS records: a status no device's message is passed on with.
 NOTICE: Final = 0xFF
@@ -113,10 +114,12 @@ class Changes:
         self._most = most
         self._last = 0
         self._shown: Cells = {}
-        self._sent_ns: int | None = None
+        self._due_ns: int | None = None
+        self._hurried_ns = -HURRY_NS
+        self._hurry = False
 
     def take(self, cells: Cells, now_ns: int) -> Cells:
-        if self._sent_ns is not None and now_ns - self._sent_ns < FRAME_NS:
+        if not self._may(now_ns):
             return {}
         wanted = {index: cells.get(index, OFF) for index in self._cells}
         changed = difference(wanted, self._shown)
@@ -126,12 +129,38 @@ class Changes:
             changed = {index: changed[index] for index in turn}
         if changed:
             self._shown.update(changed)
-            self._sent_ns = now_ns
+            self._sent(now_ns)
         return changed
+
+    def hurry(self) -> None:
+        """Something was pressed: the next take() waits for no frame."""
+        self._hurry = True
+
+    def _may(self, now_ns: int) -> bool:
+        if self._due_ns is None or now_ns >= self._due_ns:
+            return True
+        return self._hurry and now_ns - self._hurried_ns >= HURRY_NS
+
+    def _sent(self, now_ns: int) -> None:
+        if self._hurry:
+            self._hurry, self._hurried_ns = False, now_ns
+        if self._due_ns is None or now_ns - self._due_ns >= FRAME_NS:
+            self._due_ns = now_ns + FRAME_NS
+        elif now_ns >= self._due_ns:
+            self._due_ns += FRAME_NS  # who looks a little late each time still gets 40 a second
 
     def forget(self) -> None:
         self._shown = {}
-        self._sent_ns = None
+        self._due_ns = None
+
+
+def heard(press: Press | None, changes: Changes) -> Press | None:
+    """A press on its way to the pages, once the lights know what it means for them."""
+    if press is not None and press.kind is PressKind.CONNECTED:
+        changes.forget()
+    elif press is not None and press.kind in (PressKind.DOWN, PressKind.UP):
+        changes.hurry()
+    return press
 
 
 class Mk3:
@@ -145,10 +174,7 @@ class Mk3:
         return [bulk(changed)] if changed else []
 
     def read(self, message: bytes) -> Press | None:
-        press = read(message)
-        if press is not None and press.kind is PressKind.CONNECTED:
-            self.forget()
-        return press
+        return heard(read(message), self._changes)
 
     def forget(self) -> None:
         self._changes.forget()

@@ -15,7 +15,7 @@ from typing import Final
 
 from devices.launchpad import mk3
 from devices.launchpad.mk3 import END, LEFT, LOGO, LOWER_BOTTOM, PADS, RIGHT, TOP, Changes
-from engine.surface import RGB, Cells, Press, PressKind
+from engine.surface import RGB, Cells, Press
 
 HEADER: Final = bytes((0xF0, 0x00, 0x20, 0x29, 0x02, 0x10))
 STANDALONE: Final = HEADER + b"\x21\x01" + END
@@ -77,10 +77,8 @@ class Pro:
         return [light({CELLS_TO_UNIT[index]: colour for index, colour in changed.items()})]
 
     def read(self, message: bytes) -> Press | None:
-        press = mk3.read(message)
+        press = mk3.heard(mk3.read(message), self._changes)
         if press is None or press.kind in mk3.NOTICES.values() or press.index == 0:
-            if press is not None and press.kind is PressKind.CONNECTED:
-                self.forget()
             return press
         cell = UNIT_TO_CELLS.get(press.index)
         return None if cell is None else replace(press, index=cell)

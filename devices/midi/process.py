@@ -5,8 +5,9 @@
     midi_out (conductor: LEDs) ─▶ ports                     answers_midi.<player> ─▶ ports
 
 A MIDI_OUT record of size 0 asks for panic on its port (ALL_PORTS: on all): what sounds is ended,
-here and at the ports. PRESS also carries notices (devices/launchpad/mk3.NOTICES). Not real-time
-safe; one thread; started by the supervisor with `python -m devices.midi.process FOLDER`.
+here and at the ports; for port CONTROLS_CHANGED, that the controls be read anew. PRESS also carries
+notices (devices/launchpad/mk3.NOTICES). Not real-time safe; one thread; started by the supervisor
+with `python -m devices.midi.process FOLDER`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from devices.launchpad.layout import DRY_PAD, PANIC_BUTTON
 from devices.launchpad.mk3 import notice
 from devices.launchpad.units import UNITS
 from devices.midi.answers import Answers
+from devices.midi.control_map import ControlMap
 from devices.midi.ledger import Ledger
 from devices.midi.notes import Feed
 from devices.midi.parse import (
@@ -39,17 +41,19 @@ from devices.midi.parse import (
 )
 from devices.midi.ports import PortEvent, PortKind, Ports, PortState, port_table
 from devices.midi.route import Performer, as_message
-from devices.midi.safe import SafeMap, SafePath, safe_record
+from devices.midi.safe import SafePath, pad_controls, safe_record
 from devices.midi.surface_port import GOODBYE_AGAIN_S, SurfacePort
 from engine.layout import PRESS, SafeKind
 from engine.patch import Patch
+from engine.patch_now import patch_now
 from engine.process import die_with_parent, tell_where_on_request
 from engine.shm import Shared
 from engine.surface import PressKind
 
 POLL_S = 0.001
 PRESSURE_NS = 10_000_000  # the last of a burst is told; more often than this helps nobody
-ALL_PORTS = 0xFFFF
+ALL_PORTS, CONTROLS_CHANGED = 0xFFFF, 0xFFFE
+MASTER_TOLD_NS = 100_000_000  # the audio process has told by then what a fader set
 OUT_MAX = 16  # MIDI_OUT records in one step: LEDs must not hold up notes
 
 _THERE = (PortState.OPEN, PortState.VIRTUAL)
@@ -74,7 +78,9 @@ class MidiProcess:
         self.coalesced = 0  # pressure messages that a later one took the place of
         self._down: list[str] = []
         self._rivals: list[str] = []
+        self._master_set, self._master_ns = 1.0, -MASTER_TOLD_NS - 1
         self._connect(patch)
+        self._take_controls()
 
     def _connect(self, patch: Patch) -> None:
         voices = list(patch.voices)
@@ -95,15 +101,19 @@ class MidiProcess:
                     for name, player in patch.players.items()
                     if player.listens == spec.name and self.shared.has_ring(f"notes.{name}")
                 ]
-                channel = None if given.channel is None else given.channel - 1
-                self._safe[index] = SafePath(
-                    SafeMap(given.dry_cc, given.master_cc, channel=channel)
-                )
             elif spec.kind is PortKind.SURFACE:
                 self._surfaces[index] = SurfacePort(UNITS[patch.surfaces[spec.name].driver])
-                self._safe[index] = SafePath(SafeMap(panic_cc=PANIC_BUTTON, dry_note=DRY_PAD))
+                self._safe[index] = SafePath(pad_controls(DRY_PAD, PANIC_BUTTON))
             else:
                 self._answers[index] = Answers()
+
+    def _take_controls(self) -> None:
+        """Those of the patch in force, which may have been reloaded since the start."""
+        patch = patch_now(self.shared)
+        for index, performer in self._performers.items():
+            # A key that is held may have become a control: its end would not be heard.
+            self._emit(index, performer.release(self.shared.now()))
+            self._safe[index] = SafePath(ControlMap.of(patch, self.table[index].name))
 
     def step(self, now_ns: int) -> None:
         """One turn of the loop: ports, then what came in, then what goes out."""
@@ -118,7 +128,7 @@ class MidiProcess:
             for data in self.ports.poll(index):
                 for message in self._parse(index, data).messages:
                     if surface.still_there():
-                        self._safely(safe_record(SafeKind.PANIC))
+                        self._safely(safe_record(SafeKind.PANIC), now_ns)
                     self._touch(index, surface, message, now_ns)
             self._keep(index, surface, now_ns)
         for index, path in self._safe.items():
@@ -159,11 +169,20 @@ class MidiProcess:
 
     def _play(self, index: int, message: bytes, frame: int, now_ns: int) -> None:
         safe = self._safe[index]
-        self._safely(safe.hear(message, now_ns))
-        if message[0] & 0xF0 in (CONTROL, PROGRAM):
+        self._safely(safe.hear(message, now_ns, lambda: self._master(now_ns)), now_ns)
+        control = safe.map.find(message)
+        if control is not None or message[0] & 0xF0 in (CONTROL, PROGRAM):
             self._presses.append((index, message))
-        if not safe.owns(message):
+        if control is None:
             self._emit(index, self._performers[index].hear(message, frame))
+
+    def _master(self, now_ns: int) -> float:
+        """The linear gain in force: what a fader here has just set, else as the audio process
+        says."""
+        if now_ns - self._master_ns > MASTER_TOLD_NS:
+            state = self.shared.sections["state"].read()
+            self._master_set = 1.0 if state is None else float(state[0]["master"]["g1"])
+        return self._master_set
 
     def _emit(self, index: int, records: np.ndarray) -> None:
         if not len(records):
@@ -191,7 +210,7 @@ class MidiProcess:
             return
         if surface.stranger is not None:
             return
-        self._safely(self._safe[index].hear(message, now_ns))
+        self._safely(self._safe[index].hear(message, now_ns), now_ns)
         status = message[0] & 0xF0
         if status in (POLY_PRESSURE, CHANNEL_PRESSURE):
             key = (index, message[:-1])
@@ -206,10 +225,10 @@ class MidiProcess:
     def _panic_if_held(self, index: int, record: np.ndarray | None, now_ns: int) -> None:
         surface = self._surfaces.get(index)
         if surface is None:
-            self._safely(record)
+            self._safely(record, now_ns)
             return
         if record is not None and surface.held(now_ns):
-            self._safely(record)
+            self._safely(record, now_ns)
         self._send_all(index, surface.ask(now_ns))
 
     def _introduce(self, index: int, surface: SurfacePort) -> None:
@@ -278,10 +297,12 @@ class MidiProcess:
 
     # ---- out
 
-    def _safely(self, record: np.ndarray | None) -> None:
+    def _safely(self, record: np.ndarray | None, now_ns: int) -> None:
         if record is None:
             return
         self.shared.push("midi_safe", record)
+        if record["kind"][0] == SafeKind.MASTER:
+            self._master_set, self._master_ns = float(record["value"][0]), now_ns
         if record["kind"][0] == SafeKind.PANIC:
             log.warning("panic")
             for index in self._surfaces:
@@ -309,6 +330,8 @@ class MidiProcess:
             port, size = int(record["port"]), int(record["size"])
             if size == 0 and port == ALL_PORTS:
                 self._release_all(self.shared.frame_at(time.monotonic_ns()))
+            elif size == 0 and port == CONTROLS_CHANGED:
+                self._take_controls()
             elif size == 0 and port in self._answers:
                 self._send_all(port, self._answers[port].panic())
             elif port in self._surfaces and self._surfaces[port].stranger is not None:

@@ -1,20 +1,25 @@
 """DRY, panic and master from MIDI, on their short way to the audio process.
 
 Pure: messages and their arrival in CLOCK_MONOTONIC nanoseconds go in, layout.SAFE records come out.
-One thread, no I/O. A controller counts as pressed from value 64 up, and toggles on the way up only.
+One thread, no I/O. Controls toggle on the way down only; panic wants to be held.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from devices.midi.parse import CONTROL, NOTE_ON
+from devices.midi.control_map import ControlMap, is_down
+from devices.midi.parse import CONTROL, NOTE_OFF, NOTE_ON, PROGRAM
+from devices.midi.take_over import TakeOver
 from engine.layout import SAFE, SafeKind
+from engine.patch_controls import MASTER, SAFE_ACTIONS, Control, ControlKind, Key
 
-PRESSED = 64
-HOLD_NS = 500_000_000  # Stop Clip held this long is panic
+HOLD_NS = 500_000_000  # panic is held this long
+PRESSES = (CONTROL, NOTE_ON, NOTE_OFF, PROGRAM)
 
 
 def safe_record(kind: SafeKind, value: float = 0.0) -> np.ndarray:
@@ -30,69 +35,66 @@ def master_gain(value: int) -> float:
     return (value / 127.0) ** 2
 
 
-@dataclass(frozen=True)
-class SafeMap:
-    """What on a port is safe-critical. dry_note: a pad's note; the rest are controllers."""
-
-    dry_cc: int | None = None
-    master_cc: int | None = None
-    panic_cc: int | None = None
-    dry_note: int | None = None
-    channel: int | None = None  # 0-15, None: all
+def pad_controls(dry_pad: int, panic_button: int) -> ControlMap:
+    """What is safe-critical on a grid of pads."""
+    return ControlMap(
+        {
+            Key(ControlKind.NOTE, dry_pad): Control("dry"),
+            Key(ControlKind.CC, panic_button): Control("panic"),
+        }
+    )
 
 
 @dataclass
 class SafePath:
-    """The safe controls of one port. Controllers it owns are not for the voice."""
+    """The safe controls of one port."""
 
-    map: SafeMap
-    _down: dict[tuple[int, int], bool] = field(default_factory=dict)
-    _panic_since: int | None = None
+    map: ControlMap
+    _down: set[Key] = field(default_factory=set)
+    _panic: dict[Key, int] = field(default_factory=dict)  # since when, ns
+    _faders: dict[Key, TakeOver] = field(default_factory=dict)
 
-    def owns(self, message: bytes) -> bool:
-        """True for a controller that this path uses up."""
-        m = self.map
-        return (
-            self._hears(message)
-            and message[0] & 0xF0 == CONTROL
-            and message[1] in (m.dry_cc, m.master_cc, m.panic_cc)
-        )
-
-    def hear(self, message: bytes, now_ns: int) -> np.ndarray | None:
-        """Take one channel message; return a SAFE record when it asks for something."""
-        if not self._hears(message) or len(message) < 3:
+    def hear(
+        self, message: bytes, now_ns: int, master: Callable[[], float] = lambda: 1.0
+    ) -> np.ndarray | None:
+        """Take one channel message; return a SAFE record when it asks for something. master: tells
+        the linear gain in force."""
+        if len(message) < 2 or message[0] & 0xF0 not in PRESSES:
             return None
-        status, number, value = message[0] & 0xF0, message[1], message[2]
-        m = self.map
-        if status == NOTE_ON and number == m.dry_note and value > 0:
-            return safe_record(SafeKind.DRY_TOGGLE)
-        if status != CONTROL:
+        found = self.map.find(message)
+        if found is None or found[1].do not in SAFE_ACTIONS:
             return None
-        if number == m.master_cc:
-            return safe_record(SafeKind.MASTER, master_gain(value))
-        if number == m.dry_cc and self._rises(message):
-            return safe_record(SafeKind.DRY_TOGGLE)
-        if number == m.panic_cc:
-            self._panic_since = now_ns if value >= PRESSED else None
-        return None
+        key, control = found
+        if control.do == MASTER:
+            fader = self._faders.setdefault(key, TakeOver(quieter=True))
+            if fader.take(message[2] / 127.0, math.sqrt(min(max(master(), 0.0), 1.0))):
+                return safe_record(SafeKind.MASTER, master_gain(message[2]))
+            return None
+        rises = self._rises(key, is_down(message))
+        if control.do == "panic":
+            if rises:
+                self._panic[key] = now_ns
+            elif key not in self._down:
+                self._panic.pop(key, None)
+            return None
+        return safe_record(SafeKind.DRY_TOGGLE) if rises else None
 
     def tick(self, now_ns: int) -> np.ndarray | None:
-        """Return panic once, when its button has been held long enough."""
-        if self._panic_since is None or now_ns - self._panic_since < HOLD_NS:
-            return None
-        self._panic_since = None
-        return safe_record(SafeKind.PANIC)
+        """Return panic once, when its control has been held long enough."""
+        due = [key for key, since in self._panic.items() if now_ns - since >= HOLD_NS]
+        for key in due:
+            del self._panic[key]
+        return safe_record(SafeKind.PANIC) if due else None
 
     def lost(self) -> None:
         """The port is gone: nothing on it is held any more."""
         self._down.clear()
-        self._panic_since = None
+        self._panic.clear()
+        self._faders.clear()
 
-    def _hears(self, message: bytes) -> bool:
-        return self.map.channel is None or message[0] & 0x0F == self.map.channel
-
-    def _rises(self, message: bytes) -> bool:
-        key = (message[0] & 0x0F, message[1])
-        before = self._down.get(key, False)
-        self._down[key] = now = message[2] >= PRESSED
-        return now and not before
+    def _rises(self, key: Key, down: bool) -> bool:
+        before = key in self._down
+        (self._down.add if down else self._down.discard)(key)
+        if key.kind is ControlKind.CC:
+            return down and not before  # half-pedalling is no second press
+        return down  # each is one; a note's end that got lost must not swallow the next
