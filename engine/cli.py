@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine import cli_plugin
 from engine.cli_common import (
     DEFAULT_PATCH,
     DONE,
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     rig = chosen_rig(args)
     patch = open_patch(args.patch, rig)
+    inserts = cli_plugin.prove_or_exit(patch, args.patch)
     say_rig(patch, rig)
     session = None
     if args.session:
@@ -56,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         session=session,
         seconds=args.seconds,
         keep_dry=args.keep_dry,
+        inserts=inserts,
         files=files,
     )
     try:
@@ -74,9 +77,10 @@ def render(args: argparse.Namespace) -> int:
     from engine.soundfont import find_soundfont
 
     patch = open_patch(args.patch)
+    inserts = cli_plugin.prove_or_exit(patch, args.patch)
     try:
         inputs = read_audio(args.input, patch.audio.rate)
-        offline = Offline(patch, find_soundfont(patch), inputs)
+        offline = Offline(patch, find_soundfont(patch), inputs, inserts=inserts)
         try:
             rendered = offline.run(len(inputs) / patch.audio.rate + args.tail, show_progress)
         finally:
@@ -273,6 +277,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--name", help="which, where there are several")
     c = add("reload", reload, "take a changed patch file while it plays")
     c.add_argument("--name", help="which performance, where there are several")
+    cli_plugin.add_plugin_command(add)
     c = add("bench", bench, "measure, with the peers it needs")
     c.add_argument("what", choices=("forward", "hands", "latency", "performance"))
     c.add_argument("--block", type=whole(32, 1024, "frames"), default=128, help="frames a period")

@@ -16,7 +16,8 @@ from engine.cli_common import DEFAULT_PATCH, DONE, FAILED, WRONG, say_json
 from engine.cli_words import pattern
 from engine.patch_yaml import PatchError
 
-STEPS = ("noise", "trim", "loop", "ring", "tuning")  # as engine/soundcheck.py, which loads NumPy
+# as engine/soundcheck.py, which loads NumPy
+STEPS = ("noise", "trim", "loop", "pedals", "ring", "tuning")
 
 
 def add_rig_options(command: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from engine.ask import Ask
 from engine.layout import AUDITION_SLOTS, CommandKind, LevelKind
 from engine.mixer import BUS_ORDER, linear, sends_of
-from engine.patch import AUDITION, GROUPS, Patch, source_names
+from engine.patch import AUDITION, GROUPS, Patch, pedals_of, source_names
 from engine.stem import StemState
 from engine.strip import SETTINGS, WITHOUT, fits
 
@@ -123,6 +123,9 @@ def send(conductor: Conductor, ask: Ask) -> str:
         return f"bus {ask.bus!r}, expected one of {', '.join(BUS_ORDER)}"
     if ask.db is None:
         return "no db"
+    owner = next((n for n, i in pedals_of(conductor.patch).items() if i.send == ask.bus), None)
+    if owner is not None:
+        return f"{ask.bus} is the way to input.{owner}'s pedal"
     if str(ask.source).startswith("input.") and ask.bus == "main":
         name = str(ask.source).partition(".")[2]
         if conductor.patch.inputs[name].dry != "segue":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.patch_load import MODELS, known_models
+from engine.plugin_proof import Proof, proved_plugins
 from engine.rig_doctor import Here, rig_problems
 from engine.rig_load import default_rig
 from engine.soundfont import PLACES
@@ -61,6 +62,7 @@ def report() -> list[Check]:
         check_packages,
         check_kernel,
         check_soundfont,
+        check_plugins,
         check_models,
         check_shm,
         check_realtime,
@@ -125,6 +127,12 @@ def check_soundfont(places: Iterable[str] = PLACES) -> Check:
             return Check("SoundFont", Status.OK, place)
     advice = "sudo apt-get install timgm6mb-soundfont, or name one in the patch (soundfont: ...)"
     return Check("SoundFont", Status.WARN, "none in the usual places", advice)
+
+
+def check_plugins(proved: Callable[[], list[tuple[str, Proof]]] = proved_plugins) -> Check:
+    """The VST3 plug-ins that were proved on this machine, each with its latency."""
+    found = [f"{proof.name}, {proof.latency} frames late ({path})" for path, proof in proved()]
+    return Check("VST3 plug-ins", Status.OK, "; ".join(found) or "none proved (segue plugin FILE)")
 
 
 def check_models(folder: Path = MODELS) -> Check:

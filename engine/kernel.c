@@ -392,6 +392,11 @@ int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, i
     wrong += p->missing + seg_guard(row, d->stride, 1, n, d->bad + 2 * i);
     if (p->strip) seg_strip_run(p->strip, row, t, n);
   }
+  for (int i = 0; i < d->pedal_count; i++) {
+    seg_pedal *p = &d->pedals[i];
+    float *row = source_row(d, p->source);
+    wrong += seg_pedal_run(p, row, source_row(d, p->back), row + d->stride, n);
+  }
   if (d->mod_count) seg_modulate(d, in, channels, t, n);
   return wrong;
 }

@@ -210,6 +210,24 @@ typedef struct {
   seg_stream *stream;
 } seg_texture;
 
+/* What a pedal's insert remembers. */
+typedef struct {
+  double wet;     /* 0..1: how far what comes back is heard */
+  int64_t absent; /* loud frames that went out since anything came back */
+  int64_t there;  /* 1: something comes back */
+} seg_pedal_state;
+
+/* A strip that goes out and comes back: its first row is what is heard, its second what is sent. */
+typedef struct {
+  int32_t source;
+  int32_t back; /* the input on which it returns */
+  int64_t patience; /* loud frames without an answer until it is taken for gone */
+  double step;      /* of the crossfade, a frame */
+  seg_pedal_state *state;
+  int32_t turned; /* of this block: 1 came back, -1 went away */
+  int32_t pad;
+} seg_pedal;
+
 /* A bus on one or two device channels. */
 typedef struct {
   int32_t bus;
@@ -365,6 +383,9 @@ typedef struct {
   int32_t route_count;
   int32_t edge_count;
   seg_mod_edge edges[16]; /* of gates, in this block */
+  seg_pedal *pedals;
+  int32_t pedal_count;
+  int32_t pedal_pad;
 } seg_desk;
 
 /* What a block took from its rings, for the recorder (engine/admitted.py names the kinds). Records
@@ -398,6 +419,7 @@ void seg_ring_skip(seg_ring *ring, uint32_t count);
 
 void seg_delay_run(seg_delay *delay, float *left, float *right, int n);
 void seg_reverb_run(seg_reverb *reverb, float *left, float *right, int n);
+int seg_pedal_run(seg_pedal *pedal, float *row, const float *back, float *sent, int n);
 void seg_strip_run(seg_strip *strip, float *x, int64_t t, int n);
 
 int64_t seg_tap(seg_ring *ring, const float *const *rows, int channels, int64_t t, int n);

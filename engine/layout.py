@@ -145,6 +145,18 @@ class ReportKind(IntEnum):
     CV_GATE = 15  # frame, slot=index in Patch.cv_in, a=1 up, 0 down
     HANDOVER = 16  # frame, a=frames: the dry path beside us fades out, and we in if b=1
     XRUN = 17  # frame=about: the sound server says that somebody, perhaps we, held it up
+    INSERT_ON = 18  # slot=source index, a=frames it is late
+    INSERT_OFF = 19  # slot=source index, a=InsertOff
+
+
+class InsertOff(IntEnum):
+    """Why the strip is heard without its insert."""
+
+    FAILED = 1  # the plug-in raised an error
+    NOT_FINITE = 2  # NaN, infinity or too few frames
+    ENDED_US = 3  # audio processes ended in it
+    ABSENT = 4  # nothing comes back from the pedal
+    UNPROVED = 5  # no process of its own has proved it for this performance
 
 
 REPORT = np.dtype(

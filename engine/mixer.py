@@ -13,7 +13,16 @@ import numpy as np
 
 from engine.kernel import ffi, pointer
 from engine.layout import LevelKind
-from engine.patch import AUDITION, BUSES, EFFECTS, GROUPS, Patch, Sends, source_names
+from engine.patch import (
+    AUDITION,
+    BUSES,
+    EFFECTS,
+    GROUPS,
+    Patch,
+    Sends,
+    pedals_of,
+    source_names,
+)
 from engine.sampler import MAX_FRAMES
 from engine.state import MAX_BUSES, MAX_SOURCES
 
@@ -140,6 +149,7 @@ class Mixer:
         self._sources = pointer(self.sources)
         self._buses = pointer(self.buses)
         self._kept: list[Any] = []  # what the desk points to
+        self._unity = self.keep("seg_ramp *", {"g0": 1.0, "g1": 1.0})
         for name, source in self.index.items():
             for bus, db in sends_of(patch, name).items():
                 ramp = gains[source, BUS_ORDER.index(bus)]
@@ -165,7 +175,15 @@ class Mixer:
         desk.generated = self.keep("int32_t[]", generated or [0])
         desk.generated_count = len(generated)
         self._level_structs = self._source_levels(patch)
-        mono = {self.index[f"input.{n}"] for n in patch.inputs}
+        self.mono = mono = {
+            self.index[f"input.{n}"]
+            for n, i in patch.inputs.items()
+            if i.insert is None or i.insert.pedal
+        }
+        self._pedals = {
+            BUS_ORDER.index(str(insert.send)): self.index[f"input.{n}"]
+            for n, insert in pedals_of(patch).items()
+        }
         effects = [self.index[f"effect.{n}"] for n in EFFECTS]
         used = self._used_buses(patch)
         everything = [s for s in range(len(self.names)) if s not in effects]
@@ -188,6 +206,14 @@ class Mixer:
         jobs = self.keep("seg_job[]", max(1, 2 * len(buses) * len(sources) + 2 * len(ours)))
         count = 0
         for b in buses:
+            if b in self._pedals:  # carries that strip alone, as it goes out
+                if self._pedals[b] in sources:
+                    for side in (0, 1):
+                        job = jobs[count]
+                        job.src, job.dst = self.row(self._pedals[b], 1), self.bus(b, side)
+                        job.ramp = self._unity
+                        count += 1
+                continue
             for s in sources:
                 for side in (0, 1):
                     job = jobs[count]

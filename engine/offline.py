@@ -57,7 +57,7 @@ class Rendered:
 
 class Offline:
     """performing: the demo's performers play. inputs: float32 (frames, device channels). session:
-    the folder to record into."""
+    the folder to record into. inserts: what was proved of the patch's plug-ins, by source."""
 
     def __init__(
         self,
@@ -66,10 +66,11 @@ class Offline:
         inputs: np.ndarray | None = None,
         performing: bool = False,
         session: Path | None = None,
+        inserts: dict[str, Any] | None = None,
     ) -> None:
         self.patch = patch
         self.rate, self.block = patch.audio.rate, patch.audio.block
-        self.shared = Shared.private(patch, None if session is None else str(session))
+        self.shared = Shared.private(patch, None if session is None else str(session), inserts)
         self._recording: Recording | None = None
         if session is not None:
             self._recording = Recording(self.shared, new_take(session), self.rate)
@@ -123,7 +124,7 @@ class Offline:
             for i, name in enumerate(names):
                 gain = np.float32(gains[i, bus]["g1"])
                 source = engine.mixer.sources[i, :, :n]
-                mono = name.startswith("input.")
+                mono = i in engine.mixer.mono
                 heard[name][t : t + n] = gain * (source[:1] if mono else source).T
 
         engine.rendered = keep

@@ -55,11 +55,34 @@ class Strip:
 
 
 @dataclass(frozen=True)
+class Insert:
+    """What stands in a strip, after all its stages. vst3: a plug-in; plugin: its name, where the
+    file holds several; parameters: by the names that `segue plugin` shows. Or a pedal: send, the
+    monitor that carries the strip to it and nothing else; returns, the input it comes back on."""
+
+    vst3: str | None = None
+    plugin: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    send: str | None = None
+    returns: str | None = None
+
+    @property
+    def pedal(self) -> bool:
+        return self.send is not None and self.returns is not None
+
+
+def insert_of(given: dict[str, Any]) -> Insert | None:
+    """Of a strip's JSON."""
+    insert = given.get("insert")
+    return None if insert is None else Insert(**insert)
+
+
+@dataclass(frozen=True)
 class Input:
     """channel: device input (from 1), or a regular expression over port names, or None where
     `stream` names what feeds it: "performer" (the demo's players), or a texture. dry: whose dry
     path it is. written: semitones by which the player's part lies above what sounds (B flat
-    trumpet: 2)."""
+    trumpet: 2). late_ms: on a pedal's return, how long the way out and back takes."""
 
     channel: int | str | None = None
     stream: str | None = None
@@ -68,6 +91,8 @@ class Input:
     written: int = 0
     strip: Strip = field(default_factory=Strip)
     to: Sends = field(default_factory=dict)
+    insert: Insert | None = None
+    late_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +127,7 @@ class Voice:
     drums: bool = False
     gain_db: float = 0.0
     to: Sends = field(default_factory=dict)
+    insert: Insert | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +142,7 @@ class Player:
     checkpoint: str | None = None
     to: Sends = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    insert: Insert | None = None
 
 
 @dataclass(frozen=True)
@@ -305,10 +332,13 @@ class Patch:
             armed=d["armed"],
             tuning_hz=d["tuning_hz"],
             audio=Audio(**d["audio"]),
-            inputs=each("inputs", lambda v: Input(**{**v, "strip": Strip(**v["strip"])})),
+            inputs=each(
+                "inputs",
+                lambda v: Input(**{**v, "strip": Strip(**v["strip"]), "insert": insert_of(v)}),
+            ),
             midi=each("midi", _midi_in),
-            voices=each("voices", lambda v: Voice(**v)),
-            players=each("players", lambda v: Player(**v)),
+            voices=each("voices", lambda v: Voice(**{**v, "insert": insert_of(v)})),
+            players=each("players", lambda v: Player(**{**v, "insert": insert_of(v)})),
             roles=each("roles", lambda v: Role(**v)),
             capture=Capture(**{**d["capture"], "sources": tuple(d["capture"]["sources"])}),
             outputs=each("outputs", lambda v: Output(**{**v, "channels": tuple(v["channels"])})),
@@ -353,6 +383,11 @@ def source_names(patch: Patch) -> list[str]:
         *(f"effect.{n}" for n in EFFECTS),
         "click",
     ]
+
+
+def pedals_of(patch: Patch) -> dict[str, Insert]:
+    """The pedals by the input in whose strip they stand."""
+    return {n: i.insert for n, i in patch.inputs.items() if i.insert is not None and i.insert.pedal}
 
 
 def guarded_sources(patch: Patch) -> list[str]:

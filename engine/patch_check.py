@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from engine.patch import CAPTURE_MAKER, PERFORMER, Patch, source_names
+from engine.patch import CAPTURE_MAKER, PERFORMER, Patch, pedals_of, source_names
 from engine.patch_check_cv import check_cv, check_cv_in
+from engine.patch_check_insert import check_inserts
 from engine.patch_controls import faults as control_faults
 from engine.patch_read import Reader, suggest
 from engine.patch_yaml import describe
@@ -42,6 +43,7 @@ def check(
         *_channels(patch),
         *check_cv(patch, folder),
         *check_cv_in(patch),
+        *check_inserts(patch, folder),
         *_circles(patch),
         *_files(patch, folder),
         *(_places(patch) if rig is None else ()),
@@ -207,15 +209,22 @@ def _channels(patch: Patch) -> Iterator[Fault]:
 
 
 def _circles(patch: Patch) -> Iterator[Fault]:
-    """An input fed by a player that, through whatever chain of inputs, listens to that input."""
+    """An input fed by a player that, through whatever chain of inputs, listens to that input; what
+    comes back from a pedal is fed by the input in whose strip it stands."""
+    senders = {str(insert.returns): name for name, insert in pedals_of(patch).items()}
     for start in patch.inputs:
         chain, at = [start], start
         while True:
-            player = patch.inputs[at].stream
-            heard = patch.players[player].listens if player in patch.players else None
-            if player is None or heard is None or heard not in patch.inputs:
+            if at in senders:
+                by, heard = "pedal", senders[at]
+            else:
+                player = patch.inputs[at].stream
+                if player is None or player not in patch.players:
+                    break
+                by, heard = player, patch.players[player].listens
+            if heard not in patch.inputs:
                 break
-            chain += [player, heard]
+            chain += [by, heard]
             if heard == start:
                 route = " <- ".join(chain)
                 yield f"inputs.{start}.stream", f"a circle ({route})", "a route that ends"

@@ -14,6 +14,7 @@ from engine.patch import (
     BUSES,
     EFFECTS,
     GROUPS,
+    MONITORS,
     PAGES,
     Audio,
     Capture,
@@ -25,6 +26,7 @@ from engine.patch import (
     Effects,
     Groups,
     Input,
+    Insert,
     MidiIn,
     Output,
     Patch,
@@ -73,6 +75,7 @@ PROGRAM = Number(0, 127, whole=True)
 BPM = Number(BPM_MIN, BPM_MAX, "beats a minute")
 BEATS_PER_BAR = Number(1, 32, "beats", whole=True)
 BARS_PER_PHRASE = Number(1, 64, "bars", whole=True)
+INSERT = Field(Table(Insert), optional=True)
 KEY = Number(0, 11, "semitones above C", whole=True)
 WRITTEN = Number(-24, 24, "semitones above what sounds", whole=True)
 PEDAL_ACTIONS = (
@@ -120,6 +123,15 @@ FIELDS: dict[type, dict[str, Field]] = {
         "written": Field(WRITTEN),
         "strip": Field(Table(Strip)),
         "to": SENDS,
+        "insert": INSERT,
+        "late_ms": Field(Number(0, 1000, "ms"), optional=True),
+    },
+    Insert: {
+        "vst3": Field(Text("the path of a VST3 plug-in"), optional=True),
+        "plugin": Field(Text("the name of one of the plug-ins in the file"), optional=True),
+        "parameters": Field(Free("a mapping of the plug-in's parameters to values")),
+        "send": Field(Choice(MONITORS), optional=True),
+        "returns": Field(Text("the name of an input"), optional=True),
     },
     Strip: {
         "highpass_hz": Field(Number(10, 2000, "Hz"), optional=True),
@@ -153,6 +165,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "drums": Field(Flag()),
         "gain_db": Field(GAIN),
         "to": SENDS,
+        "insert": INSERT,
     },
     Player: {
         "model": Field(Text("the name of a model"), required=True),
@@ -162,6 +175,7 @@ FIELDS: dict[type, dict[str, Field]] = {
         "checkpoint": Field(Text("the path of a checkpoint"), optional=True),
         "to": SENDS,
         "config": Field(Free()),
+        "insert": INSERT,
     },
     Role: {
         "maker": Field(Text("the name of a model")),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.calibration import CalibrationError, read_calibration, volts_table
-from engine.patch import Patch
+from engine.patch import Insert, Patch
 from engine.patch_check import check, resolve
 from engine.patch_cv import Cv
 from engine.patch_read import Reader
@@ -67,15 +67,27 @@ def load_patch(
     if patch.soundfont is not None:
         patch = replace(patch, soundfont=str(resolve(patch.soundfont, folder)))
     players = {
-        name: replace(p, checkpoint=p.checkpoint and str(resolve(p.checkpoint, folder)))
+        name: replace(
+            p,
+            checkpoint=p.checkpoint and str(resolve(p.checkpoint, folder)),
+            insert=_resolved(p.insert, folder),
+        )
         for name, p in patch.players.items()
     }
+    inputs = {n: replace(i, insert=_resolved(i.insert, folder)) for n, i in patch.inputs.items()}
+    voices = {n: replace(v, insert=_resolved(v.insert, folder)) for n, v in patch.voices.items()}
     roles = {
         name: replace(r, folder=r.folder and str(resolve(r.folder, folder)))
         for name, r in patch.roles.items()
     }
     cv = {name: _calibrated(given, folder) for name, given in patch.cv.items()}
-    return replace(patch, players=players, roles=roles, cv=cv)
+    return replace(patch, inputs=inputs, voices=voices, players=players, roles=roles, cv=cv)
+
+
+def _resolved(insert: Insert | None, folder: Path) -> Insert | None:
+    if insert is None or insert.vst3 is None:
+        return insert
+    return replace(insert, vst3=str(resolve(insert.vst3, folder)))
 
 
 def _calibrated(cv: Cv, folder: Path) -> Cv:

@@ -27,10 +27,12 @@ from engine.control import Control
 from engine.cv_in import CvInputs
 from engine.cv_out import CvOutputs
 from engine.effects import SharedEffects
+from engine.inserts import Inserts, late_frames, lay_pedals
 from engine.kernel import ffi, lib, pointer
-from engine.layout import MAX_STEMS, LevelKind, NoteKind, ReportKind
+from engine.layout import MAX_STEMS, InsertOff, LevelKind, NoteKind, ReportKind
 from engine.mixer import BUS_ORDER, Mixer, group_of, linear, sent_buses
-from engine.patch import EFFECTS, GROUPS, PERFORMER, Patch
+from engine.patch import EFFECTS, GROUPS, PERFORMER, Patch, pedals_of
+from engine.plugin_proof import proof_of
 from engine.sampler import MAX_FRAMES, SampledVoice
 from engine.shm import Shared
 from engine.shm_records import STAGES, timeline_record
@@ -140,6 +142,10 @@ class LivePerformance:
         self.tick = Tick(rate)
         self._click = self.mixer.sources[self.mixer.index["click"]]
         connect_taps(shared, self.mixer, list(channels.cv))
+        lay_pedals(patch, self.mixer, self.state["pedals"][0], rate)
+        self._pedals_late = [late_frames(patch, p, rate) for p in pedals_of(patch).values()]
+        proofs = {name: proof_of(found) for name, found in shared.meta.get("inserts", {}).items()}
+        self.inserts = Inserts(patch, self.mixer, rate, proofs, shared.insert_words)
         self._known_bad = self.mixer.not_finite.copy()
         self.stage_ns = (0,) * len(STAGES)
         self._channels_in = max(1, channels.channels_in)
@@ -171,6 +177,7 @@ class LivePerformance:
             "channels": asdict(self.channels),
             "soundfont": None if soundfont is None else str(soundfont),
             "epochs": epochs,
+            "inserts": self.inserts.names,
         }
         self.log.life(facts, resumed)
 
@@ -284,6 +291,8 @@ class LivePerformance:
             self._tell_gates()
         heard = clock()
         self._sampler(t, n, due)
+        if self.inserts.busy:
+            self.inserts.run(self.control, t, n)
         sampled = clock()
         self.tick.render(self.state, t, n, self._click)
         bad = lib.seg_desk_mix(self._desk, t, n)
@@ -321,6 +330,14 @@ class LivePerformance:
             missing = self._desk.inputs[i].missing
             if missing:
                 self.control.report(ReportKind.STREAM_LATE, t, slot=i, a=missing)
+        for i in range(self._desk.pedal_count):
+            pedal = self._desk.pedals[i]
+            if pedal.turned > 0:
+                late = self._pedals_late[i]
+                self.control.report(ReportKind.INSERT_ON, t, slot=pedal.source, a=late)
+            elif pedal.turned < 0:
+                why = InsertOff.ABSENT
+                self.control.report(ReportKind.INSERT_OFF, t, slot=pedal.source, a=int(why))
         self._tell_not_finite(t)
 
     def _tell_gates(self) -> None:

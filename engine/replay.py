@@ -9,9 +9,10 @@ What streams and textures gave is fed as it sounded, so no model runs. Not real-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from engine.admitted import AdmittedKind, data_of
 from engine.layout import BLOCK_FRAMES, COMMAND, NOTE, SAFE, CommandKind, audio_dtype
 from engine.patch import Patch, source_names
 from engine.performance import ChannelMap, LivePerformance
+from engine.plugin import PluginError
+from engine.plugin_proof import inserts_of, known, prove_insert
 from engine.sampler import MAX_FRAMES
 from engine.session import Life, Session, SessionError
 from engine.shm import Shared
@@ -111,9 +114,9 @@ class Replay:
 
     def _engine(self, life: Life) -> LivePerformance:
         """As the audio process of then began, but for the rings: empty, with its epochs."""
-        shared = Shared.private(self.patch)
-        shared.arena = self._arena
         facts = life.facts
+        shared = Shared.private(self.patch, inserts=self._proved_inserts(facts.get("inserts")))
+        shared.arena = self._arena
         soundfont = self._find_soundfont(facts.get("soundfont"))
         try:
             for name, epoch in zip(_note_rings(self.patch), facts["epochs"], strict=True):
@@ -144,6 +147,28 @@ class Replay:
             gains["g0"] *= level
             gains["g1"] *= level
         return engine
+
+    def _proved_inserts(self, named: Any) -> dict[str, Any]:
+        """Of the plug-ins that played then, those that this machine knows: a session may come from
+        anywhere, and a plug-in is a program."""
+        found = {}
+        for source, insert in inserts_of(self.patch).items():
+            if not isinstance(named, list) or source not in named:
+                continue  # left out then as well
+            path = Path(str(insert.vst3))
+            try:
+                if not known(path):
+                    said = f"`segue plugin {path}` proves it, if you trust it"
+                    raise PluginError(f"was never proved on this machine; {said}")
+                proof = prove_insert(self.patch, source, insert)
+            except PluginError as error:
+                self.problems.append(f"{source} is rendered without its plug-in: {path} {error}")
+                continue
+            found[source] = asdict(proof)
+            if not proof.repeats:
+                said = "its plug-in makes no two runs alike: what was played does not come again"
+                self.problems.append(f"{source}: {said}")
+        return found
 
     def _find_soundfont(self, named: str | None) -> Path | None:
         if named is None:

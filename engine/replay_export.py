@@ -79,7 +79,7 @@ def _rows(block: Block, name: str) -> np.ndarray:
     if name.startswith("bus."):
         return mixer.buses[BUS_ORDER.index(name[4:]), :, : block.n]
     rows = mixer.sources[mixer.index[name], :, : block.n]
-    return rows[[0, 0]] if name.startswith("input.") else rows
+    return rows[[0, 0]] if mixer.index[name] in mixer.mono else rows
 
 
 def _stems(session: Session, folder: Path) -> int:

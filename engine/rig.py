@@ -27,14 +27,16 @@ class RigAudio:
 @dataclass(frozen=True)
 class RigInput:
     """noise_db: dBFS RMS of its silence before the trim. ring_out_db: for each bus, by how many dB
-    the way from it into this microphone may still be raised before it howls. Both as measured by
-    `segue soundcheck`; they change nothing, `segue doctor` reads them."""
+    the way from it into this microphone may still be raised before it howls. late_ms: what comes
+    back from a pedal here, after what goes out to it. As measured by `segue soundcheck`; they
+    change nothing but what is said."""
 
     channel: int | str | None = None
     trim_db: float | None = None
     dry: str | None = None
     noise_db: float | None = None
     ring_out_db: dict[str, float] = field(default_factory=dict)
+    late_ms: float | None = None
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ RIG_FIELDS: dict[type, dict[str, Field]] = {
         "dry": Field(DRY, optional=True),
         "noise_db": Field(Number(-200, 24, "dBFS"), optional=True),
         "ring_out_db": Field(SendsTo(Number(-90, 150, "dB"))),
+        "late_ms": Field(Number(0, 1000, "ms"), optional=True),
     },
     RigOutput: {
         "channels": Field(CHANNELS),

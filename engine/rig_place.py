@@ -15,7 +15,7 @@ from engine.rig import Rig, RigController
 # Of a rig's entry only these reach the patch; the rest is what was measured, for people.
 PLACED = {
     "audio": ("device", "rate", "block", "round_trip_ms"),
-    "inputs": ("channel", "trim_db", "dry"),
+    "inputs": ("channel", "trim_db", "dry", "late_ms"),
     "outputs": ("channels", "limit"),
     "midi": ("port",),
     "surfaces": ("port",),

@@ -124,13 +124,15 @@ class Shared:
         self.heartbeats = np.frombuffer(beats, "<i8")
         dry = _map(self._file("dry"), 64, create)
         self.dry_words = np.frombuffer(dry, "<i8")
+        words = _map(self._file("inserts"), 8 * 64, create)
+        self.insert_words = np.frombuffer(words, "<i8")
         arena_bytes = max(8, self.places.floats * 4)
         arena = _map(self._file("arena"), arena_bytes, create)
         self.arena = np.frombuffer(arena, np.float32)
         ledger = _map(self._file("ledger"), 64 + LEDGER_ROWS * LEDGER.itemsize, create)
         self.ledger_count = np.frombuffer(ledger, "<i8", 1)
         self.ledger = np.frombuffer(ledger, LEDGER, LEDGER_ROWS, 64)
-        self._fixed = (beats, dry, arena, ledger)
+        self._fixed = (beats, dry, words, arena, ledger)
 
     def memories(self) -> Iterator[mmap.mmap]:
         """All that this process has mapped so far: every section, the arena, the ledger, and the
@@ -159,9 +161,11 @@ class Shared:
         bells: dict[str, int] | None = None,
         session: str | None = None,
         performing: bool = False,
+        inserts: dict[str, Any] | None = None,
     ) -> Shared:
-        """The supervisor's: a new folder with everything in it. Raises OSError, also where its
-        memory has no room for the patch's stems."""
+        """The supervisor's: a new folder with everything in it. inserts: what was proved of the
+        patch's plug-ins (engine/plugin_proof.py), by source. Raises OSError, also where its memory
+        has no room for the patch's stems."""
         _need_room(folder.parent, patch)
         folder.mkdir(mode=0o700)
         places = arena_of(patch)
@@ -173,6 +177,7 @@ class Shared:
             "session": session,
             "performing": performing,
             "performance": secrets.token_hex(8),  # which one, where a folder holds several
+            "inserts": inserts or {},
         }
         (folder / "patch.json").write_text(patch.to_json())
         (folder / "meta.json").write_text(json.dumps(meta))
@@ -185,11 +190,13 @@ class Shared:
         return cls(folder, patch, json.loads((folder / "meta.json").read_text()), create=False)
 
     @classmethod
-    def private(cls, patch: Patch, session: str | None = None) -> Shared:
+    def private(
+        cls, patch: Patch, session: str | None = None, inserts: dict[str, Any] | None = None
+    ) -> Shared:
         """For the offline context: the same in this process's own memory."""
         places = arena_of(patch)
         meta: dict[str, Any] = {"slots": places.slots, "slot_frames": places.slot_frames}
-        meta |= {"bells": {}, "session": session}
+        meta |= {"bells": {}, "session": session, "inserts": inserts or {}}
         return cls(None, patch, meta, create=True)
 
     def remove(self) -> None:

@@ -16,14 +16,14 @@ import numpy as np
 
 from engine import soundcheck_levels, soundcheck_loop, soundcheck_tuning
 from engine.mixer import linear
-from engine.patch import Patch
+from engine.patch import Patch, pedals_of
 from engine.performance import ChannelMap
 from engine.rig_find import levels_db
 from engine.soundcheck_loop import LEVEL_DB, Way
 from engine.soundcheck_tuning import NoReference
 from engine.venue import Interface, Talk, listen, silence
 
-STEPS = ("noise", "trim", "loop", "ring", "tuning")
+STEPS = ("noise", "trim", "loop", "pedals", "ring", "tuning")
 NOISE_S, TRIM_S, TUNING_S = 4.0, 8.0, 4.0
 AGREE_FRAMES = 0.5  # two measurements of one round trip
 SAFE_DB = 6.0  # margin that is left when somebody walks up to a microphone
@@ -82,6 +82,7 @@ class Soundcheck:
                 "noise": self._noise,
                 "trim": self._trim,
                 "loop": self._loop,
+                "pedals": self._pedals,
                 "ring": self._ring,
                 "tuning": self._tuning,
             }[step]()
@@ -171,6 +172,31 @@ class Soundcheck:
                 f"  {ms:.2f} ms ({first:.1f} frames) to input {channel + 1}; through air it would "
                 f"hold {METRE_MS} ms for every metre"
             )
+
+    def _pedals(self) -> None:
+        """How late each pedal's sound comes back, from its monitor to its return."""
+        ways = {
+            name: (insert.send, str(insert.returns))
+            for name, insert in pedals_of(self.patch).items()
+            if insert.send in self.channels.outputs and insert.returns in self.channels.inputs
+        }
+        if not ways or self._skipped(
+            "Pedals: plugged in and switched to bypass, without delay or reverb. "
+            f"A sweep at {self.level_db:g} dBFS goes through each."
+        ):
+            return
+        quiet = self._quiet()
+        for name, (send, back) in ways.items():
+            channel = self.channels.inputs[back]
+            heard = self._sweep(self.channels.outputs[str(send)])
+            frames = soundcheck_loop.delay(self._way(heard[:, channel], quiet[:, channel]))
+            if frames is None:
+                self.talk.say(f"  {name}: nothing came back clearly on {back}: is it plugged in?")
+                continue
+            ms = 1000.0 * frames / self.interface.rate
+            self.figures.setdefault("pedals", {})[name] = {"frames": frames, "ms": ms}
+            self.changes["inputs", back, "late_ms"] = round(ms, 3)
+            self.talk.say(f"  {name}: {ms:.2f} ms ({frames:.1f} frames) out and back")
 
     def _ring(self) -> None:
         """Each bus by itself, as it would be heard by the microphones that are sent to it."""

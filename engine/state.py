@@ -21,6 +21,7 @@ MAX_CV_IN = 8
 MAX_ROUTES = 16
 MAX_STRIPS = 32
 MAX_GROUPS = 4
+MAX_PEDALS = 8
 FOREVER = 2**62
 
 RAMP = np.dtype([("f0", "<i8"), ("f1", "<i8"), ("g0", "<f8"), ("g1", "<f8")])
@@ -82,6 +83,7 @@ STRIP = np.dtype(
         ("reduction", "<f8"),
     ]
 )
+PEDAL = np.dtype([("wet", "<f8"), ("absent", "<i8"), ("there", "<i8")])
 DUCK = np.dtype(
     [
         ("open", "<f8"),
@@ -158,6 +160,7 @@ STATE = np.dtype(
         ("groups", RAMP, (MAX_GROUPS,)),
         ("bus_levels", RAMP, (MAX_BUSES,)),
         ("duck", DUCK),
+        ("pedals", PEDAL, (MAX_PEDALS,)),
     ],
     align=True,
 )
@@ -173,6 +176,7 @@ for _name, _dtype in (
     ("seg_strip", STRIP),
     ("seg_timeline", TIMELINE),
     ("seg_duck", DUCK),
+    ("seg_pedal_state", PEDAL),
 ):
     if ffi.sizeof(_name) != _dtype.itemsize:
         raise ImportError(f"{_name} is {ffi.sizeof(_name)} bytes in C, {_dtype.itemsize} in NumPy")

@@ -12,7 +12,9 @@ import numpy as np
 
 from engine import ledger
 from engine.control_socket import ask_conductor
-from engine.patch import source_names
+from engine.inserts import late_frames
+from engine.patch import pedals_of, source_names
+from engine.plugin_proof import proof_of
 from engine.shm import Shared
 from engine.shm_folder import running
 
@@ -30,6 +32,7 @@ def status_of(name: str | None) -> dict[str, Any]:
         "patch": shared.patch.name,
         "audio": _audio(shared),
         "recording": _recording(shared),
+        "inserts": _inserts(shared),
         "processes": _processes(shared),
         "ledger": ledger.figures(ledger.recent(shared), shared.patch.audio.rate),
         "levels": _levels(shared),
@@ -82,6 +85,28 @@ def _recording(shared: Shared) -> str:
     return str(session)
 
 
+def _inserts(shared: Shared) -> dict[str, str]:
+    """Each strip's plug-in or pedal, and how late the strip is with it."""
+    clock, patch = shared.played(), shared.patch
+    rate = clock.rate if clock is not None else float(patch.audio.rate)
+    block = clock.block if clock is not None else patch.audio.block
+    found = {}
+    for word, (name, given) in enumerate(shared.meta.get("inserts", {}).items(), start=1):
+        found[name] = proof_of(given).in_words(rate, block)
+        if strikes := int(shared.insert_words[word]):
+            found[name] += f"; {strikes} audio processes ended in it"
+    state = shared.sections["state"].read()
+    for i, (name, insert) in enumerate(pedals_of(patch).items()):
+        there = state is not None and state[0]["pedals"][i]["there"]
+        how = (
+            f"{late_frames(patch, insert, rate)} frames late"
+            if there
+            else "nothing comes back: dry"
+        )
+        found[f"input.{name}"] = f"pedal on {insert.send}, {insert.returns}: {how}"
+    return found
+
+
 def _processes(shared: Shared) -> dict[str, float | None]:
     """Seconds since each process' last life sign; None: not started."""
     now = time.monotonic_ns()
@@ -106,6 +131,9 @@ def as_text(facts: dict[str, Any]) -> str:
     for key in ("audio", "processes"):
         lines.append(key)
         lines += [f"  {k:<16} {v}" for k, v in facts[key].items()]
+    if facts["inserts"]:
+        lines.append("inserts")
+        lines += [f"  {k:<16} {v}" for k, v in facts["inserts"].items()]
     lines.append("levels, dBFS peak")
     lines += [f"  {k:<24} {v:7.1f}" for k, v in facts["levels"].items()]
     if facts["ledger"]:

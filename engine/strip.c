@@ -165,3 +165,32 @@ void seg_strip_run(seg_strip *p, float *x, int64_t t, int n) {
       for (int s = 0; s < 2; s++) p->state[f][s] = settled(p->state[f][s]);
   }
 }
+
+/* ---- a pedal in the strip ---- */
+
+#define LOUD 0.01f /* -40 dBFS: what goes out so loud ought to be answered */
+
+/* The strip to `sent`, and what came back in its place; the strip itself while nothing comes. Only
+ * samples that are exactly zero are nothing: a cable or a converter always has some noise, a client
+ * that has gone has none, and one that gates is not asked while the strip is quiet. A function of
+ * the samples alone. Returns 1 if it has turned. */
+int seg_pedal_run(seg_pedal *p, float *row, const float *back, float *sent, int n) {
+  seg_pedal_state *s = p->state;
+  int64_t before = s->there;
+  for (int i = 0; i < n; i++) {
+    float x = sent[i] = row[i];
+    if (back[i] != 0) {
+      s->there = 1;
+      s->absent = 0;
+    } else if (fabsf(x) >= LOUD && s->there && ++s->absent >= p->patience)
+      s->there = 0;
+    s->wet += s->there ? p->step : -p->step;
+    s->wet = s->wet > 1 ? 1 : s->wet < 0 ? 0 : s->wet;
+    if (s->wet == 1)
+      row[i] = back[i];
+    else if (s->wet > 0)
+      row[i] = (float)((1 - s->wet) * x + s->wet * back[i]);
+  }
+  p->turned = (int32_t)(s->there - before);
+  return p->turned != 0;
+}

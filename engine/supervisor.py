@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.patch import Patch
 from engine.roster import Part, roster
@@ -116,7 +116,8 @@ class Supervisor:
     """run() returns the exit code. session: folder for log and recording. seconds: stop then.
     files: where patch and rig were read, for `segue reload`. beside: entered while it runs (the
     computer's keys). keep_dry: the dry inputs sound from the first moment and beyond the end,
-    carried by JACK while the audio process does not."""
+    carried by JACK while the audio process does not. inserts: what was proved of the patch's
+    plug-ins."""
 
     patch: Patch
     name: str = "segue"
@@ -127,6 +128,7 @@ class Supervisor:
     seconds: float | None = None
     beside: Callable[[Shared], AbstractContextManager[None]] | None = None
     keep_dry: bool = False
+    inserts: dict[str, Any] = field(default_factory=dict)
     shared: Shared = field(init=False)
     children: list[Child] = field(init=False, default_factory=list)
     _stop: bool = field(init=False, default=False)
@@ -150,7 +152,9 @@ class Supervisor:
         }
         session = str(self.session) if self.session else None
         folder = folder_for(self.name)
-        self.shared = Shared.create(folder, self.patch, bells, session, self.performing)
+        self.shared = Shared.create(
+            folder, self.patch, bells, session, self.performing, self.inserts
+        )
         self.shared.file("files.json").write_text(json.dumps(self.files))
         try:
             if self.bypass is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +27,10 @@ class Stage:
         start: int = 64_000,
         rate: int = RATE,
         block: int = 128,
+        inserts: dict[str, Any] | None = None,
     ) -> None:
         self.patch, self.soundfont, self.rate, self.block = patch, soundfont, rate, block
-        self.shared = Shared.private(patch)
+        self.shared = Shared.private(patch, inserts=inserts)
         self.engine = LivePerformance(patch, self.shared, plain_map(patch), rate, soundfont)
         self.t = start
 

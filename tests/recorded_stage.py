@@ -4,6 +4,7 @@ die between two blocks or in one."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from engine_stage import RATE, Stage
@@ -39,9 +40,10 @@ class RecordedStage(Stage):
         soundfont: Path | None = None,
         start: int = 64_000,
         block: int = 128,
+        inserts: dict[str, Any] | None = None,
     ) -> None:
         self.patch, self.soundfont, self.rate, self.block = patch, soundfont, RATE, block
-        self.shared = Shared.private(patch, str(session))
+        self.shared = Shared.private(patch, str(session), inserts)
         self.engine = LivePerformance(patch, self.shared, plain_map(patch), RATE, soundfont)
         self.t = start
         self.take = new_take(session)

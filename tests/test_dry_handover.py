@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.audio.dry import ffi, lib
+from engine.mixer import LIMIT_DB, linear
 from engine.performance import START_FADE_FRAMES
 from engine.shm_records import DRY_COVERING, DRY_DONE, DRY_HAND
 
@@ -36,6 +37,17 @@ class Server:
         path.sends[0].gain = path.sends[0].present = 1.0
         path.patience, path.enabled = PATIENCE, 1
         path.words = ffi.cast("int64_t *", self.words.ctypes.data)
+
+    def limit(self) -> None:
+        """As for an output that has `limit: true`."""
+        self.path.limiters[0].left, self.path.limiters[0].right = 0, -1
+        self.path.limiters[0].gain, self.path.limiter_count = 1.0, 1
+        self.path.threshold, self.path.release = linear(LIMIT_DB), 1e-3
+
+    def hear(self, sound: np.ndarray) -> np.ndarray:
+        """What leaves for one block of input, while it covers."""
+        self._sound[:] = sound
+        return self.cycle(False).copy()
 
     def _callback(self, kind: str, function: Any) -> Any:
         made = ffi.callback(kind, function)
@@ -149,3 +161,31 @@ def test_whatever_comes_no_step_is_larger_than_its_fades(lives: list[tuple[bool,
     assert sound.min() >= 0
     assert sound.max() <= 1
     assert np.abs(np.diff(sound)).max() <= 1 / 64 + 1e-6
+
+
+def test_a_howl_is_bounded_as_by_the_mixers_limiter_and_leaves_no_trace() -> None:
+    server = Server()
+    server.limit()
+    while not server.covering:
+        server.hear(np.zeros(N))
+    server.hear(np.zeros(N))
+    rng = np.random.default_rng(1)
+    quiet = rng.uniform(-0.5, 0.5, N).astype(np.float32)
+    assert np.array_equal(server.hear(quiet), quiet)  # at rest it changes no bit
+    for grows in 1.5 ** np.arange(20):  # a loop round a microphone and a loudspeaker
+        assert np.abs(server.hear(grows * quiet)).max() <= np.float32(linear(LIMIT_DB))
+    for _ in range(120):
+        last = server.hear(quiet)
+    assert np.array_equal(last, quiet)
+
+
+def test_nan_of_a_client_is_not_played() -> None:
+    server = Server()
+    while not server.covering:
+        server.hear(np.zeros(N))
+    server.hear(np.zeros(N))
+    broken = np.full(N, 0.25, np.float32)
+    broken[5:9] = np.nan, np.inf, -np.inf, np.nan
+    heard = server.hear(broken)
+    assert not heard[5:9].any()
+    assert (np.delete(heard, range(5, 9)) == 0.25).all()

@@ -13,9 +13,12 @@ from command_hand import Hand
 from engine import cli_rig
 from engine.bench.jackd import JackServer
 from engine.bench.native import Witness
-from engine.patch import Input, Output, Patch
+from engine.inserts import late_frames
+from engine.patch import Input, Insert, Output, Patch
 from engine.performance import plain_map
+from engine.rig import Rig, RigInput
 from engine.rig_load import load_rig
+from engine.rig_place import place
 from engine.soundcheck import STEPS, Soundcheck, parse_note
 from models.aubio.tuning import pitches
 
@@ -131,6 +134,34 @@ def test_where_no_cable_is_there_is_no_round_trip() -> None:
     assert ("audio", "round_trip_ms") not in sound.changes
     assert any("nothing came back clearly" in text for text in person.said)
     assert any("at least" in text and "before it howls" in text for text in person.said)
+
+
+PEDALS = Patch(
+    inputs={
+        "horn": Input(
+            channel=1, to={"main": 0.0}, insert=Insert(send="monitor1", returns="pedals")
+        ),
+        "pedals": Input(channel=2),
+    },
+    outputs={"main": Output(channels=(1, 2)), "monitor1": Output(channels=(3,))},
+)
+
+
+@pytest.mark.parametrize("plugged", [True, False])
+def test_a_pedals_way_is_measured_from_its_monitor_to_its_return(plugged: bool) -> None:
+    hall = Hall({(2, 1): 0.5} if plugged else {(2, 0): 0.5})
+    person = Person({}, lambda _: None)
+    sound = Soundcheck(PEDALS, plain_map(PEDALS), hall, person, pitches)
+    sound.run(("pedals",))
+    if plugged:
+        assert sound.changes == {
+            ("inputs", "pedals", "late_ms"): pytest.approx(1000 * LATE / RATE, abs=0.003)
+        }
+        placed = place(PEDALS, Rig(inputs={"pedals": RigInput(late_ms=1000 * LATE / RATE)}))
+        assert late_frames(placed, placed.inputs["horn"].insert, RATE) == LATE
+    else:
+        assert sound.changes == {}
+        assert any("is it plugged in" in text for text in person.said)
 
 
 def test_a_note_that_is_not_the_one_asked_for_is_asked_again() -> None:

@@ -2,6 +2,7 @@
  * allocation, no system call. The audio process gives the frame at which it begins to fade in, and
  * we fade out from there: two straight lines whose sum is one, so a dry sound at unity shows no
  * seam. */
+#include <math.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
@@ -49,6 +50,22 @@ static int fade(dry_path *p, uint32_t frame, uint32_t n) {
   return sounding || p->covering;
 }
 
+/* The mixer's limiter (seg_limit in engine/kernel.c): at rest it changes no bit. A howl is bounded by
+ * it as it is while segue plays; it is not recognised here. */
+static void limit(dry_limiter *l, float *left, float *right, uint32_t n, double threshold,
+                  double release) {
+  float ceiling = (float)threshold;
+  for (uint32_t i = 0; i < n; i++) {
+    double peak = fmax(fabs(left[i]), fabs(right[i]));
+    l->gain += (1 - l->gain) * release;
+    if (1 - l->gain < 1e-5) l->gain = 1;
+    if (peak * l->gain > threshold) l->gain = threshold / peak;
+    if (l->gain == 1) continue;
+    left[i] = fminf(fmaxf((float)(left[i] * l->gain), -ceiling), ceiling);
+    if (right != left) right[i] = fminf(fmaxf((float)(right[i] * l->gain), -ceiling), ceiling);
+  }
+}
+
 int dry_cycle(uint32_t n, void *arg) {
   dry_path *p = arg;
   buffer_function buffer_of = (buffer_function)p->buffer_of;
@@ -70,8 +87,14 @@ int dry_cycle(uint32_t n, void *arg) {
     const float *x = buffer_of(p->inputs[send->input], n);
     float *y = out[send->output];
     float g = send->present, step = (send->gain - g) / (float)n;
-    for (uint32_t i = 0; i < n; i++, g += step) y[i] += p->gains[i] * g * x[i];
+    for (uint32_t i = 0; i < n; i++, g += step)
+      if (isfinite(x[i])) y[i] += p->gains[i] * g * x[i];
     send->present = send->gain;
+  }
+  for (int l = 0; l < p->limiter_count; l++) {
+    dry_limiter *it = &p->limiters[l];
+    float *left = out[it->left], *right = it->right < 0 ? left : out[it->right];
+    limit(it, left, right, n, p->threshold, p->release);
   }
   return 0;
 }

@@ -11,6 +11,13 @@ typedef struct {
   float present; /* ours: follows within a block */
 } dry_send;
 
+/* A bus with a safety limiter, on one or two outputs (second -1: mono). */
+typedef struct {
+  int32_t left;
+  int32_t right;
+  double gain; /* ours: its present gain */
+} dry_limiter;
+
 typedef struct {
   void *client;
   void *buffer_of;  /* jack_port_get_buffer */
@@ -18,6 +25,11 @@ typedef struct {
   void *inputs[64];
   void *outputs[64];
   dry_send sends[256];
+  dry_limiter limiters[64];
+  double threshold; /* linear; as the mixer's (engine/mixer.py) */
+  double release;   /* of the way back to unity that the gain goes in a frame */
+  int32_t limiter_count;
+  int32_t limiter_pad;
   int32_t input_count;
   int32_t output_count;
   int32_t send_count;

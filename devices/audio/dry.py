@@ -7,6 +7,7 @@ for connections instead took 25 ms until the kernel had told of the death, and 1
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import jack
 import numpy as np
 
 from devices.audio import _dry  # type: ignore[attr-defined]
-from engine.mixer import linear
+from engine.mixer import LIMIT_DB, LIMIT_RELEASE_S, linear
 from engine.patch import Patch
 from engine.shm_records import DRY_DONE, DRY_HAND
 
@@ -59,6 +60,15 @@ class DryPath:
         for s, (i, o, name, bus) in enumerate(self.sends):
             path.sends[s].input, path.sends[s].output = i, o
             path.sends[s].gain = linear(patch.inputs[name].to[bus])
+        for bus in (b for b, output in patch.outputs.items() if output.limit):
+            places = [o for o, (name, _) in enumerate(self.outputs) if name == bus]
+            for a in range(0, len(places), 2):
+                limiter = path.limiters[path.limiter_count]
+                limiter.left, limiter.right = [*places[a : a + 2], -1][:2]
+                limiter.gain = 1.0
+                path.limiter_count += 1
+        path.threshold = linear(LIMIT_DB)
+        path.release = 1.0 - math.exp(-1.0 / (LIMIT_RELEASE_S * client.samplerate))
         path.input_count, path.output_count = len(self.inputs), len(self.outputs)
         path.send_count = len(self.sends)
         cycles = round(PATIENCE_S * client.samplerate / client.blocksize)
