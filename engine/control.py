@@ -26,7 +26,7 @@ from engine.layout import (
     SafeKind,
 )
 from engine.mixer import is_generated
-from engine.slices import follows, hold, is_line
+from engine.slices import end_of, follows, hold, is_line
 from engine.state import FOREVER, MAX_BUSES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Control:
         self._commands = performance.shared.ring("commands")
         self._reports_ring = performance.shared.ring("reports")
         self._reports: list[Report] = []
-        self._panic = performance.state["panic"]
+        self._panic = int(performance.state["panic"][0])  # when its fade is over; 0: there is none
         self.steered = False  # something was obeyed that no snapshot holds yet; its taker resets it
         self._waiting: list[tuple] = []  # of FRAMED, in order of frame
         self._generated = [
@@ -89,7 +89,8 @@ class Control:
                 frame = max(t, int(stem["start"]))
                 self.report(ReportKind.STEM_STARTED, frame, slot=slot, id=int(stem["id"]))
             if ended >> slot & 1:
-                self.report(ReportKind.STEM_ENDED, t + n, slot=slot, id=int(stem["id"]))
+                frame = min(max(t, end_of(stem)), t + n)
+                self.report(ReportKind.STEM_ENDED, frame, slot=slot, id=int(stem["id"]))
 
     def flush(self) -> None:
         if self._reports:
@@ -101,8 +102,7 @@ class Control:
     def admit(self, t: int) -> list[Due]:
         """Take what waits at the start of a block; returns note-offs that follow from it."""
         due: list[Due] = []
-        if self._waiting:
-            self.reach(t, due)
+        self.reach(t, due)
         if lib.seg_ring_count(self._safe.pointer):
             self.steered = True
             asked = self._safe.pop(16)
@@ -120,16 +120,21 @@ class Control:
                     insort(self._waiting, command, key=_frame_of)
                 else:
                     self.report(ReportKind.DROPPED, t, slot=ALL_COMMANDS, a=1)
-        self._finish_panic(t)
         return due
 
     def cut(self, end: int) -> int:
         """Where the block that ends at `end` is to be cut: the next frame from which a command
-        holds, or its end."""
+        holds or at which a panic is over, or its end."""
+        if self._panic and self._panic < end:
+            end = self._panic
         return min(end, self._waiting[0][0]) if self._waiting else end
 
     def reach(self, t: int, due: list[Due]) -> None:
-        """Obey what waited for frames up to t, in their order."""
+        """Do what waited for frames up to t, in their order."""
+        if self._panic and t >= self._panic:
+            self._finish_panic(t)
+        if not self._waiting:
+            return
         passed = 0
         while passed < len(self._waiting) and self._waiting[passed][0] <= t:
             command = self._waiting[passed]
@@ -268,16 +273,14 @@ class Control:
             for intake in p.intakes:
                 due.extend(intake.release())
             p.set_ramp("ai", t, 0.0, PANIC_FADE_FRAMES)
-            p.state["panic"] = t + PANIC_FADE_FRAMES
+            p.state["panic"] = self._panic = t + PANIC_FADE_FRAMES
             p.cv.dry(t)
             self.report(ReportKind.PANIC, t)
         elif kind == SafeKind.MASTER and 0.0 <= value <= 2.0:
             p.set_ramp("master", t, float(value), MASTER_FADE_FRAMES)
 
     def _finish_panic(self, t: int) -> None:
-        panic = self._panic[0]
-        if not panic or t < panic:
-            return
+        """Its fade is over: nothing generated is left to be heard."""
         s = self._p.state[0]
         ended = 0
         for slot in range(MAX_STEMS):
@@ -286,5 +289,5 @@ class Control:
                 ended |= 1 << slot
         self.report_stems(t, 0, 0, ended)
         self._p.silence_generated(self._generated)
-        self._p.state["panic"] = 0
+        self._p.state["panic"] = self._panic = 0
         self._p.set_ramp("ai", t, 0.0 if s["dry"] else 1.0, DRY_FADE_FRAMES)

@@ -22,6 +22,7 @@ from engine.mixer import Mixer, is_generated
 from engine.patch import Patch
 from engine.patch_cv import CLOCK_KINDS, NOTE_KINDS, SHAPES, STEMS, Cv
 from engine.sampler import VoiceEvent
+from engine.slices import end_of
 from engine.state import MAX_CV
 from engine.tuning import semitones
 
@@ -125,10 +126,7 @@ class CvOutputs:
             if started >> slot & 1:
                 self._rise(lines, max(t, int(stem["start"])), 0)
             if ended >> slot & 1 and not self._sounds(int(stem["role"])):
-                end = int(stem["stop"]) + int(stem["fade"])
-                if stem["loop"] < 1:
-                    end = min(end, int(stem["length"]) - int(stem["shift"]))
-                self._fall(lines, min(max(t, end), t + n))
+                self._fall(lines, min(max(t, end_of(stem)), t + n))
 
     def _sounds(self, role: int) -> bool:
         stems = self._stems[0]

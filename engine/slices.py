@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from engine.timeline import BPM_MAX, BPM_MIN
 
 STEP_BEATS = 0.5
@@ -43,3 +45,9 @@ def is_line(beat: float, bpm: float) -> bool:
 def follows(beat: float, per_beat: float, rate: float) -> bool:
     """Whether a stem's beat and frames a beat are such as the kernel can follow."""
     return abs(beat) <= BEAT_MAX and rate * 60.0 / BPM_MAX <= per_beat <= rate * 60.0 / BPM_MIN
+
+
+def end_of(stem: np.void) -> int:
+    """The frame after the last sample of one that sounds (engine/state.py STEM)."""
+    end = int(stem["stop"]) + int(stem["fade"])
+    return end if stem["loop"] >= 1 else min(end, int(stem["length"]) - int(stem["shift"]))

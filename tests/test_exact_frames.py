@@ -11,9 +11,10 @@ from engine_stage import RATE, Stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.layout import CommandKind, LevelKind
+from engine.control import PANIC_FADE_FRAMES
+from engine.layout import CommandKind, LevelKind, ReportKind, SafeKind
 from engine.mixer import BUS_ORDER
-from engine.patch import Cv, Input, Output, Patch, Role
+from engine.patch import Cv, Input, Output, Patch, Player, Role
 from engine.timeline import Timeline
 
 BLOCKS = (1, 64, 65, 128, 1031)
@@ -159,3 +160,34 @@ def test_nothing_is_cut_where_nothing_changes() -> None:
         (START + 300, 84),
         (START + 384, 128),
     ]
+
+
+MIST = Patch(
+    inputs={"mic": Input(channel=1, to={"main": -90.0})},
+    players={"mist": Player(model="rave", listens="mic", to={"main": 0.0})},
+    roles={"loop": Role(to={"main": -90.0})},
+    outputs={"main": Output((1, 2))},
+)
+
+
+def panicked(block: int) -> tuple[np.ndarray, list[int]]:
+    """What a texture is heard through, and when stems were said to have ended."""
+    stage = Stage(MIST, block=block)
+    stage.texture("mist", START, np.full((2, FRAMES), 0.5, np.float32))
+    stage.stem(LOOP[:, :700], slot=0, id=1)
+    stage.stem(LOOP, slot=1, id=2, offset=50_000, y=24_000.0)
+    stage.stem(LOOP, slot=2, id=3, offset=50_000, y=24_000.0)
+    stage.command(CommandKind.STEM_STOP, slot=2, frame=START + 333, a=100)
+    stage.safe(SafeKind.PANIC)
+    out = stage.play(FRAMES)[:, 0]
+    ended = [r for r in stage.reports() if r["kind"] == ReportKind.STEM_ENDED]
+    return out, [r["frame"] - START for r in sorted(ended, key=lambda r: r["id"])]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_panic_is_over_and_stems_end_at_their_frame_whatever_the_block(block: int) -> None:
+    out, ended = panicked(block)
+    assert np.array_equal(out, panicked(128)[0])
+    assert ended == [700, PANIC_FADE_FRAMES, 433]
+    assert not out[PANIC_FADE_FRAMES]
+    assert out[PANIC_FADE_FRAMES + 1]
