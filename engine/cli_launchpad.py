@@ -1,4 +1,4 @@
-"""The command line's part for pads: `segue launchpad emulate` and `segue launchpad restore`."""
+"""The command line's part for pads: `segue launchpad emulate`, `pages` and `restore`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.cli_common import DONE, FAILED, open_patch
 from engine.cli_words import number, pattern, whole
 
-DONE, FAILED = 0, 1
 TURN_S = 0.1
 
 
 def add_commands(commands: Any) -> None:
     """`segue launchpad`, for engine/cli.py's parser."""
-    launchpad = commands.add_parser("launchpad", help="a Launchpad's emulator, and its way back")
+    launchpad = commands.add_parser("launchpad", help="pads: an emulator, pictures of the pages")
     what = launchpad.add_subparsers(required=True, metavar="WHAT")
 
     def add(name: str, function: Callable[..., int], help_: str) -> argparse.ArgumentParser:
@@ -34,6 +34,10 @@ def add_commands(commands: Any) -> None:
     c.add_argument("--png", type=Path, help="draw it into this file at the end")
     c.add_argument("--seconds", type=number(0.0, 1e7, "seconds"), help="stop after so long")
     c.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    c = add("pages", pages, "every page of a patch as a picture, with what each pad does")
+    c.add_argument("patch", type=Path, help="a patch, or a set")
+    c.add_argument("--out", type=Path, default=Path("pages"), help="folder (default: pages)")
+    c.add_argument("--json", action="store_true", help="print one JSON object")
     c = add("restore", restore, "Live mode again, after a crash left pads in Programmer mode")
     c.add_argument(
         "pattern", type=pattern, nargs="?", help="of the port (default: any Launchpad segue knows)"
@@ -101,6 +105,19 @@ def _end(args: argparse.Namespace, pads: Any, draw: Callable[..., None]) -> int:
         sys.stdout.flush()
         os._exit(code)
     return code
+
+
+def pages(args: argparse.Namespace) -> int:
+    """PNGs, named as the pages."""
+    from devices.launchpad.sheet import draw_pages
+
+    try:
+        drawn = [str(path) for path in draw_pages(open_patch(args.patch), args.out)]
+    except OSError as error:
+        print(f"{args.out} cannot be written: {error.strerror}", file=sys.stderr)
+        return FAILED
+    print(json.dumps({"drawn": drawn}, indent=1) if args.json else "\n".join(drawn))
+    return DONE
 
 
 def restore(args: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ ASSEMBLING = {
         "devices.launchpad.emulator",
         "devices.launchpad.emulator_page",
         "devices.launchpad.restore",
+        "devices.launchpad.sheet",
     },
     "engine/cli_learn.py": {"devices.launchpad.units"},
     "engine/cli_rig.py": {"devices.audio.probe", "devices.midi.ears", "models.aubio.tuning"},

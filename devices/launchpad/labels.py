@@ -32,7 +32,7 @@ WORDS: Final[dict[ActionKind, str]] = {
     _K.SHIFT: "{value:+g} beat",
     _K.DOUBLE: "x2",
     _K.HALVE: "/2",
-    _K.PHRASE: "{value} bars",
+    _K.PHRASE: "phrase {value}",
     _K.LEVEL: "{db:g} dB",
     _K.SEND: "{db:g} dB",
     _K.MUTE: "mute {source}",
@@ -75,7 +75,9 @@ def label(asked: Action, state: PageState) -> str:
         case ActionKind.FOLLOW:
             return "follow" if words["on"] else "own tempo"
         case ActionKind.BANK:
-            return "on" if slot > state.local.bank else "back"
+            return "next eight" if slot > state.local.bank else "eight back"
+        case ActionKind.LEVEL | ActionKind.SEND if words["db"] <= -90.0:
+            return "off"
     if "source" in words:
         words["source"] = words["source"].partition(".")[2]
     if "values" in words:
