@@ -31,6 +31,12 @@ def add_commands(commands: Any) -> None:
     c.add_argument("--server", help="name of the JACK server (default: the default one)")
     c.add_argument("--port", type=whole(0, 65535, "of the machine's ports"), default=8138,
                    help="of the page on 127.0.0.1; 0: any")  # fmt: skip
+    c.add_argument(
+        "--aftertouch",
+        choices=("off", "poly", "channel"),
+        default="channel",
+        help="as it would be set on the unit",
+    )
     c.add_argument("--png", type=Path, help="draw it into this file at the end")
     c.add_argument("--seconds", type=number(0.0, 1e7, "seconds"), help="stop after so long")
     c.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -48,13 +54,14 @@ def add_commands(commands: Any) -> None:
 def emulate(args: argparse.Namespace) -> int:
     """Until Ctrl-C, --seconds, or the sound server's end (which is a failure)."""
     from devices.launchpad.drawing import draw
+    from devices.launchpad.emulated import Aftertouch
     from devices.launchpad.emulator import Emulator, EmulatorError
     from devices.launchpad.emulator_page import Page
 
     if args.server:
         os.environ["JACK_DEFAULT_SERVER"] = args.server
     try:
-        pads = Emulator()
+        pads = Emulator(aftertouch=Aftertouch(args.aftertouch))
     except EmulatorError as error:
         print(error, file=sys.stderr)
         return FAILED

@@ -21,6 +21,7 @@ ASSEMBLING = {
     },
     "engine/cli_launchpad.py": {
         "devices.launchpad.drawing",
+        "devices.launchpad.emulated",
         "devices.launchpad.emulator",
         "devices.launchpad.emulator_page",
         "devices.launchpad.restore",

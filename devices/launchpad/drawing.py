@@ -119,7 +119,7 @@ def _fits(font: Any, pixels: int, words: str) -> bool:
 
 def _bright(colour: RGB) -> bool:
     r, g, b = colour
-    return 0.3 * r + 0.6 * g + 0.1 * b > 130
+    return 0.3 * r + 0.6 * g + 0.1 * b > 100
 
 
 def _arrow(middle: tuple[float, float], to: tuple[int, int]) -> list[tuple[float, float]]:

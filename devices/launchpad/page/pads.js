@@ -103,7 +103,7 @@ function light(lit) {
     const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
     cell.style.background = colour;
     cell.dataset.colour = colour;
-    cell.classList.toggle("bright", 0.3 * r + 0.6 * g + 0.1 * b > 130);
+    cell.classList.toggle("bright", 0.3 * r + 0.6 * g + 0.1 * b > 100);
   }
 }
 
