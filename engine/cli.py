@@ -62,10 +62,16 @@ def run(args: argparse.Namespace) -> int:
         files=files,
     )
     try:
-        return supervisor.run()
+        code = supervisor.run()
     except OSError as error:
         print(f"{args.patch}: {error}", file=sys.stderr)
         return FAILED
+    if args.json:
+        clock = supervisor.shared.clock()
+        counted = ("callbacks", "missed", "gap_frames")
+        facts = {name: 0 if clock is None else getattr(clock, name) for name in counted}
+        say_json({"patch": patch.name, "session": session, **facts})
+    return code
 
 
 def render(args: argparse.Namespace) -> int:

@@ -4,12 +4,14 @@ code: 2 is for wrong usage or a wrong patch, 1 for what failed."""
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from engine import cli, shm_folder
 from engine.doctor import Check, Status
+from engine.supervisor import Supervisor
 
 PATCHES = Path(__file__).parent.parent / "patches"
 DEMO = str(PATCHES / "demo.yaml")
@@ -137,6 +139,16 @@ def test_any_name_may_be_asked_for(
         code, error = said(capsys, command, "--name", name)
         assert code == 1
         assert "no performance is running" in error
+
+
+def test_a_run_without_any_device_ends_in_one_object(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Supervisor, "_watch", lambda self, end: None)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)  # pytest keeps its own
+    assert cli.main(["run", DEMO, "--no-rig", "--json", "--name", "my gig"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["callbacks"], facts["session"]) == (0, None)
 
 
 def test_the_doctor_says_one_object(
