@@ -352,5 +352,8 @@ class Conductor:
             "armed": self.armed,
             "undo": self.undo.next,
             **self.programme.status(),
-            "stems": [e.to_dict() for e in self.book.entries.values()],
+            "stems": [
+                {**e.to_dict(), "ready_in_phrases": line and self.book.ready_in(e, line, now)}
+                for e in self.book.entries.values()
+            ],
         }

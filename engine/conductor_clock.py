@@ -87,7 +87,8 @@ def _hold(conductor: Conductor, ask: Ask) -> str:
     """on: the tempo stands, whatever the tracker hears."""
     programme = conductor.programme
     programme.held = not programme.held if ask.on is None else ask.on
-    if not programme.busy:  # else when that is over
+    change = programme.change
+    if change is None or not (change.armed and change.line):  # else once that has come
         _clock(conductor).hold(programme.held or programme.standby)
     return "held" if programme.held else "goes on"
 

@@ -70,6 +70,8 @@ class ProgrammeChange(ProgrammeState):
             c.clock.begin_song(line, by_hand=True)
             c.clock.hold(self.standby or self.held)
             c.oriented = True
+        if other:
+            c.steering.density.clear()  # a hand's word is for the song
         if change.line and other:
             self.one_beat = round(line.beat_at(change.one), 3)
             self._say("song", change.frame, name=self.playing.name, bpm=line.bpm,
@@ -230,6 +232,7 @@ class ProgrammeChange(ProgrammeState):
         assert c.line is not None
         self.change = self.end = None
         self.song, self.scene = song, scene
+        c.steering.density.clear()
         self._tell_book()
         self._mark_song(self.here)
         for role in c.patch.roles:

@@ -17,6 +17,7 @@ from engine.patch import Patch
 from engine.song_wants import Want, first_wants
 from engine.stem import VARIATIONS, Play, StemRequest, StemState
 from engine.stem_entry import StemEntry
+from engine.timeline import Boundary, Timeline
 
 FAILED_KEPT = 8  # of failed and rejected stems, for people to look at
 TELLING = 0.05  # a maker's progress from which on its time can be told
@@ -112,16 +113,19 @@ class StemShelf:
         waiting = [e for e in self.entries.values() if e.state is _S.QUEUED]
         return sorted(waiting, key=lambda e: e.beat or 0.0)
 
-    def ready_in(self, entry: StemEntry, now: int, rate: float) -> float | None:
-        """Seconds until a stem that is being made will be ready: by its maker's progress, else by
+    def ready_in(self, entry: StemEntry, line: Timeline, now: int) -> float | None:
+        """Phrases until a stem that is being made will be ready: by its maker's progress, else by
         how long its role's last one took. None: nothing is known, or it is not being made."""
         if entry.state not in GENERATED:
             return None
         gone = now - entry.requested_frame
         if entry.progress >= TELLING:
-            return gone * (1.0 - entry.progress) / entry.progress / rate
-        took = self.took.get(entry.role)
-        return None if took is None else max(0.0, (took - gone) / rate)
+            frames = gone * (1.0 - entry.progress) / entry.progress
+        elif entry.role in self.took:
+            frames = max(0.0, float(self.took[entry.role] - gone))
+        else:
+            return None
+        return frames / line.frames_per_beat / line.beats_of(Boundary.PHRASE)
 
     # ---- making room
 

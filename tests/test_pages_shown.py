@@ -45,7 +45,6 @@ from engine.shm_records import SWITCH
 from engine.song import Scene, Song
 from engine.stem import StemState
 from engine.surface import GREY, OFF, RED, Press, PressKind, pale, role_colour
-from tests.conductor_desk import RATE
 from tests.pads_desk import Pads, seconds_to_phrase
 
 BUTTONS = {page: index for index, page in PAGE_BUTTONS.items()}
@@ -128,24 +127,28 @@ def test_late_failed_and_what_stands_in_for_a_model_look_different() -> None:
 
 def test_how_soon_comes_from_the_makers_progress_or_from_the_last_one() -> None:
     pads = Pads(PATCH)
-    book, now = pads.conductor.book, pads.desk.now
-    entry = next(e for e in book.entries.values() if e.role == "drums")
-    assert book.ready_in(entry, now, RATE) is None
+    book, line = pads.conductor.book, pads.conductor.line
+    assert line is not None
+    phrase = line.frames_per_beat * 8.0  # two bars of four
+    one, other = (e for e in book.entries.values() if e.role == "drums" and e.variation)
+    assert book.ready_in(one, line, pads.desk.now) is None
     pads.wait(2.0)
-    later = pads.desk.now
-    book.pool_event({"job": entry.id, "event": "progress", "progress": 0.25}, later)
-    left = book.ready_in(entry, later, RATE)
-    assert left == pytest.approx(3.0 * (later - entry.requested_frame) / RATE)
+    now = pads.desk.now
+    took = now - one.requested_frame
+    book.pool_event({"job": one.id, "event": "progress", "progress": 0.25}, now)
+    assert book.ready_in(one, line, now) == pytest.approx(3.0 * took / phrase)
     pads.look()
-    stem = next(s for s in pads.shown[0].roles["drums"] if s is not None and s.id == entry.id)
-    assert stem.phrases_left == pytest.approx((left or 0.0) / 4.0)  # two bars of four at 120
-    event = {"job": entry.id, "event": "ready", "frames": 96_000, "loop": 96_000.0}
-    book.pool_event(event, later)
-    assert book.ready_in(entry, later, RATE) is None
-    other = next(e for e in book.entries.values() if e.role == "drums" and e is not entry)
-    took = later - entry.requested_frame
-    assert book.ready_in(other, later, RATE) == pytest.approx(0.0, abs=0.01)
-    assert book.took["drums"] == took
+    stem = pads.shown[0].roles["drums"][one.variation - 1]
+    assert stem is not None
+    assert stem.phrases_left == pytest.approx(3.0 * took / phrase)
+    rows = pads.conductor.status(now)["stems"]
+    told = {row["id"]: row["ready_in_phrases"] for row in rows}
+    assert told[one.id] == pytest.approx(3.0 * took / phrase)
+    assert told[other.id] is None
+    book.pool_event({"job": one.id, "event": "ready", "frames": 96_000, "loop": 96_000.0}, now)
+    assert book.ready_in(one, line, now) is None
+    gone = now - other.requested_frame
+    assert book.ready_in(other, line, now) == pytest.approx(max(0, took - gone) / phrase)
 
 
 def test_a_stem_that_failed_is_seen_until_the_next_one_is_asked_for() -> None:
@@ -190,6 +193,16 @@ def test_shift_pins_and_solo_listens() -> None:
     assert said(pads, pad(5, 2)).startswith("listening to")
     pads.press(SOLO, PressKind.UP, 0)
     assert said(pads, pad(5, 2)) == "queued"
+
+
+def test_a_hands_density_is_for_the_song() -> None:
+    pads = at("stems")
+    pads.tap(pad(7, 8))
+    assert pads.conductor.steering.density == {"drums": 1.0}
+    pads.desk.act("next_song")
+    pads.wait(seconds_to_phrase(pads) + 0.5)
+    assert pads.conductor.programme.song == 1
+    assert pads.conductor.steering.density == {}
 
 
 def test_more_than_eight_roles_are_reached() -> None:
@@ -336,6 +349,19 @@ def test_hold_stands_through_standby_and_is_let_go_by_hand() -> None:
     assert clock.held
     pads.tap(pad(7, 4))
     assert not clock.held
+
+
+def test_hold_while_a_scene_is_about_to_change_holds() -> None:
+    pads = at("clock")
+    clock, programme = pads.conductor.clock, pads.conductor.programme
+    assert clock is not None
+    pads.desk.act("next_scene")
+    while not programme.busy:
+        pads.wait(0.05)
+    pads.tap(pad(7, 4))
+    pads.wait(3.0)
+    assert programme.scene == 1
+    assert clock.held
 
 
 def test_nudge_moves_the_beat_by_so_much() -> None:

@@ -109,10 +109,8 @@ def _stem(c: Conductor, entry: StemEntry, now: int) -> PadStem:
     if line is not None:
         if entry.beat is not None:
             left = max(0.0, entry.beat - line.beat_at(now))
-        seconds = c.book.ready_in(entry, now, line.rate)
-        if seconds is not None:
-            beats = seconds * line.bpm / 60.0
-            phrases = beats / (line.beats_per_bar * line.bars_per_phrase)
+        known = c.book.ready_in(entry, line, now)
+        phrases = math.inf if known is None else known
     fallback = str(entry.provenance.get("fallback")) == "True"
     return PadStem(entry.id, entry.state, left, phrases, fallback, entry.pinned)
 
