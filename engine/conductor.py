@@ -178,7 +178,7 @@ class Conductor:
                 and not self.scripted
                 and self.patch.armed
                 and now - playing.start_frame > (ROTATE_PHRASES - 0.5) * phrase
-                and bool(book.of(role, StemState.READY))
+                and any(not e.held for e in book.of(role, StemState.READY))
             )
             due = playing is None or rotates or book.stale(role)
             entered = due and self.programme.enter(role, line, now)

@@ -35,13 +35,10 @@ def let_in(conductor: Conductor, ask: Ask) -> str:
 def _next(conductor: Conductor, ask: Ask) -> str:
     """Every role that plays gets its next variation."""
     book, line = conductor.book, _line(conductor)
-    for name in conductor.patch.roles:
+    playing = [name for name in conductor.patch.roles if book.playing(name)]
+    for name in playing:
         book.release(name)
-    changed = [
-        name
-        for name in conductor.patch.roles
-        if book.playing(name) and book.enter(name, line, ask.now, ask.at)
-    ]
+    changed = [name for name in playing if book.enter(name, line, ask.now, ask.at)]
     return f"next: {', '.join(changed) or 'nothing ready'}"
 
 

@@ -208,6 +208,8 @@ def test_what_is_held_may_enter_once_a_hand_asks_for_its_role(stage: Stage) -> N
     stage.capture(bars=1, role="loops")
     stage.run(0.5)
     calm(stage, "standby")
+    stage.conductor.act("next", stage.t)  # of what plays, which this does not
+    stage.conductor.wanted.add("loops")
     stage.run(3.0)
     assert stage.conductor.book.playing("loops") is None
     stage.conductor.act("enter", stage.t, "loops")
