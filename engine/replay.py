@@ -8,6 +8,7 @@ What streams and textures gave is fed as it sounded, so no model runs. Not real-
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -237,6 +238,8 @@ class Replay:
             if audio.shape != (frames, 2):
                 raise TrackError(f"stem {command['id']} is cut off")
             place.reshape(2, frames)[:] = audio.T
+            if hashlib.sha256(place.tobytes()).hexdigest() != sha:
+                raise TrackError(f"stem {command['id']} was changed since ({sha[:32]}.au)")
         except (TrackError, OSError) as error:
             place[:] = 0.0
             self.problems.append(f"{error}: it is silent in the replay")

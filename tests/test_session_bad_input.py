@@ -204,6 +204,16 @@ def test_missing_stem_is_silent_and_said(take: Path) -> None:
     assert any("silent in the replay" in p for p in found.problems)
 
 
+def test_stem_that_was_changed_since_is_silent_and_said(take: Path) -> None:
+    (stem,) = (take / "stems").iterdir()
+    data = bytearray(stem.read_bytes())
+    data[2000] ^= 1
+    stem.write_bytes(data)
+    found = checked(take)
+    assert not found.equal
+    assert any("was changed since" in p and "silent" in p for p in found.problems)
+
+
 @pytest.mark.parametrize("what", ["nothing", "empty"])
 def test_folder_that_is_no_session_is_said(tmp_path: Path, what: str) -> None:
     folder = tmp_path / what
