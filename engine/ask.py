@@ -127,7 +127,9 @@ def _numbers(word: str, values: Any) -> tuple[float, ...] | None:
         return None
     if not isinstance(values, list) or not 1 <= len(values) <= MAX_LATENTS:
         raise AskError(f"{word} is {values!r}, expected a list of 1 to {MAX_LATENTS} numbers")
-    found = [_number(word, v, -1.0, 1.0) for v in values]
+    found = tuple(_number(word, v, -1.0, 1.0) for v in values)
+    if None in found:
+        raise AskError(f"{word} is None among others, expected numbers")
     return tuple(v for v in found if v is not None)
 
 

@@ -184,7 +184,18 @@ def _programme_back(c: Conductor, ask: Ask, before: Any, after: Any) -> str | No
 
 
 def _steering_back(c: Conductor, _: Ask, before: Any, after: Any) -> None:
-    c.steering = SteerState(**before)
+    here = c.steering.to_dict()
+    for name in (n for n in before if before[n] != after[n]):
+        old, new = before[name], after[name]
+        if isinstance(old, dict):
+            for key in (k for k in {**old, **new} if old.get(k) != new.get(k)):
+                here[name].pop(key, None)
+                here[name].update({key: old[key]} if key in old else {})
+        elif isinstance(old, list):
+            here[name] = sorted(set(here[name]) ^ set(old) ^ set(new))
+        else:
+            here[name] = old
+    c.steering = SteerState(**here)
 
 
 def _routes_back(c: Conductor, _: Ask, before: Any, after: Any) -> None:
@@ -323,6 +334,9 @@ class Undo:
         assert c.line is not None
         alike = last is not None and (last.name, last.thing) == (name, thing) and name in RUNS
         if last is not None and alike and ask.now - last.frame < TOGETHER_S * c.line.rate:
+            for key in TRIMMED & after.keys():  # one thing: what it has changed, it changes again
+                own = last.before[key].keys() | last.after[key].keys()
+                after[key] = {k: v for k, v in after[key].items() if k in own}
             last.after, last.said, last.frame = after, said, ask.now
             return
         for key in TRIMMED & before.keys():

@@ -235,6 +235,7 @@ class ProgrammeState:
             "scene": self.scene_name(self.song, self.scene),
             "next_song": None if following is None else self.songs[following].name,
             "standby": self.standby,
+            "held": self.held,
             "changing": self.change is not None,
             "ending": self.end is not None,
         }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.ask import Ask
 from engine.conductor_hands import ACTIONS
+from engine.conductor_steer import SteerState
 from engine.conductor_undo import KEPT, UNDONE, Undo
 from engine.layout import CommandKind
 from engine.patch import (
@@ -238,12 +239,45 @@ def test_a_run_of_taps_or_a_fader_moved_is_one_thing_and_two_mutes_are_two() -> 
     assert d.conductor.mix.muted == ["stems.drums"]
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("level", {}), ("send", {"bus": "monitor1"})], ids=["level", "send"]
+)
+def test_a_run_on_one_fader_undone_leaves_the_others(name: str, words: dict[str, str]) -> None:
+    d = desk()
+    ask(d, name, source="input.horn", db=-20.0, **words)
+    d.run(2.0)
+    before = state(d)
+    for db in (-3.0, -6.0, -12.0):
+        ask(d, name, source="voice.keys", db=db, **words)
+        d.run(0.1)
+    ask(d, "undo")
+    after = state(d)
+    assert (after["levels"], after["told"]) == (before["levels"], before["told"])
+    assert len(d.conductor.undo.done) > 0
+    assert d.conductor.undo.next == name
+
+
 def test_undo_leaves_alone_what_was_done_elsewhere_since() -> None:
     d = desk()
     ask(d, "mute", source="stems.drums")
     d.conductor.mix.muted.append("stems.bass")  # a scene, another hand ...
     ask(d, "undo")
     assert d.conductor.mix.muted == ["stems.bass"]
+
+
+def test_what_a_song_has_cleared_stays_cleared() -> None:
+    d = desk()
+    ask(d, "density", role="drums", value=0.9)
+    ask(d, "control", what="mist", number=1, values=(0.5,))
+    ask(d, "player", what="mist")
+    d.conductor.steering.density.clear()  # as another song does
+    ask(d, "undo")
+    ask(d, "undo")
+    assert d.conductor.steering.to_dict() == SteerState().to_dict()
+    d.conductor.steering.off = ["answer"]
+    ask(d, "player", what="mist")
+    ask(d, "undo")
+    assert d.conductor.steering.off == ["answer"]
 
 
 def test_dry_and_panic_are_never_undone() -> None:
