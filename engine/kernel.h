@@ -419,6 +419,8 @@ void seg_ring_skip(seg_ring *ring, uint32_t count);
 
 void seg_delay_run(seg_delay *delay, float *left, float *right, int n);
 void seg_reverb_run(seg_reverb *reverb, float *left, float *right, int n);
+void seg_lend(const float *rows, int64_t stride, int mono, int both, int n, float *cell);
+int seg_take(const float *made, int both, int n, float *rows, int64_t stride, float *last);
 int seg_pedal_run(seg_pedal *pedal, float *row, const float *back, float *sent, int n);
 void seg_strip_run(seg_strip *strip, float *x, int64_t t, int n);
 

@@ -8,14 +8,15 @@ What pedalboard makes of a plug-in, measured on 0.9.26: reset=False keeps its st
 block; it is prepared anew whenever a block is longer than all before, so the longest comes first;
 what it returns is shorter by its latency until that has passed, so that much silence goes first;
 once it has been prepared, an array of one or two frames is not taken for one the other way round.
-Every call allocates its output and some small objects and frees them, and
-releases the GIL. The plug-in is told that it renders offline, which pedalboard lets nobody choose.
+Every call allocates its output and some small objects and frees them, and releases the GIL. The
+plug-in is told that it renders offline, which pedalboard lets nobody choose.
 
 Not real-time safe but for Effect.run, which is as good as the plug-in.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,17 @@ class PluginError(Exception):
 
 
 def library_of(path: Path) -> Path:
-    """The shared object of a VST3 bundle (a folder), or the file itself."""
+    """The shared object of a VST3 bundle (a folder) for this machine, or the file itself."""
     if path.is_dir():
-        found = sorted((path / "Contents").glob("*-linux/*.so"))
+        found = sorted((path / "Contents" / f"{platform.machine()}-linux").glob("*.so"))
         return found[0] if found else path
     return path
 
 
 class Effect:
-    """One loaded effect of 1 or 2 channels. rate: frames a second. channels: as many as it shall
-    have, None: two if it can, else one. Raises PluginError; may as well take the process down."""
+    """One loaded effect of 1 or 2 channels. cell: float32, what it is given: its channels' n frames
+    one after the other. rate: frames a second. channels: as many as it shall have, None: two if it
+    can, else one. Raises PluginError; may as well take the process down."""
 
     def __init__(
         self,
@@ -66,13 +68,14 @@ class Effect:
         for name, value in parameters.items():
             self._set(name, value)
         self._rate = rate
-        self._cell = np.zeros(2 * MAX_FRAMES, np.float32)
+        self.cell = np.zeros(2 * MAX_FRAMES, np.float32)
+        self._n, self._block = 0, self.cell[:0]
         self.channels = self._prime((2, 1) if channels is None else (channels,))
         self.latency = int(self.effect.reported_latency_samples)
         if not 0 <= self.latency <= LATENCY_MOST:
             raise PluginError(f"says it is {self.latency} frames late, at most {LATENCY_MOST}")
         for _ in range(-(-self.latency // MAX_FRAMES)):
-            self._process(self._shaped(MAX_FRAMES))
+            self.run(MAX_FRAMES)
 
     @property
     def name(self) -> str:
@@ -91,35 +94,29 @@ class Effect:
         """The first number of channels that it takes, prepared for the longest block."""
         refused = ""
         for channels in choices:
-            self.channels = channels
+            self.channels, self._n = channels, 0
             try:
-                self._process(self._shaped(MAX_FRAMES))
+                self.run(MAX_FRAMES)
             except Exception as error:
                 refused = refused or _reason(error)
             else:
                 return channels
         raise PluginError(f"takes neither one channel nor two: {refused}")
 
-    def _shaped(self, n: int) -> np.ndarray:
-        """A view of our own memory in the shape of n frames."""
-        if self.channels == 1:
-            return self._cell[:n]
-        return self._cell[: 2 * n].reshape(2, n)
+    def block(self, n: int) -> np.ndarray:
+        """Where the next n frames go: (2, n), or (n,) for one channel; a view of `cell`."""
+        if n != self._n:
+            cell = self.cell
+            self._block = cell[:n] if self.channels == 1 else cell[: 2 * n].reshape(2, n)
+            self._n = n
+        return self._block
 
-    def _process(self, block: np.ndarray) -> np.ndarray:
+    def run(self, n: int) -> np.ndarray | None:
+        """What it makes of the n frames in `cell`: float32, C-contiguous, in the shape of `block`;
+        None where that is another. Raises whatever it raises; NaN is not looked for."""
+        block = self.block(n)
         made: np.ndarray = self.effect.process(block, self._rate, MAX_FRAMES, False)
-        return made
-
-    def run(self, rows: np.ndarray, n: int) -> np.ndarray | None:
-        """What it makes of the first n frames of rows (2, at least n): float32 (2, n) or (n,), or
-        None where it made nothing that can be used. Raises whatever it raises."""
-        block = self._shaped(n)
-        block[...] = rows[:, :n] if self.channels == 2 else rows[0, :n]
-        made = self._process(block)
-        # a sum is finite where all its parts are, and of audio it does not overflow
-        if made.shape != block.shape or not np.isfinite(made.sum()):
-            return None
-        return made
+        return made if made.shape == block.shape else None
 
 
 def _reason(error: BaseException) -> str:

@@ -49,8 +49,10 @@ def prove(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _block(effect: Effect, rows: np.ndarray, n: int) -> np.ndarray:
-    made = effect.run(rows, n)
-    if made is None:
+    """Of the first n frames of rows (2, n)."""
+    effect.block(n)[...] = rows[:, :n] if effect.channels == 2 else rows[0, :n]
+    made = effect.run(n)
+    if made is None or not np.isfinite(made).all():
         raise PluginError(f"returns NaN, infinity or too few frames, for a block of {n} frames")
     if float(np.abs(made).max(initial=0.0)) > LOUDEST:
         raise PluginError(f"returns more than {LOUDEST:g} times full scale")

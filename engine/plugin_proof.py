@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -112,7 +113,8 @@ def check_file(path: Path) -> None:
         raise PluginError("is not there, expected a VST3 plug-in (.vst3)")
     library = library_of(path)
     if not library.is_file():
-        raise PluginError("holds no program for Linux, expected Contents/x86_64-linux/NAME.so")
+        wanted = f"Contents/{platform.machine()}-linux/NAME.so"
+        raise PluginError(f"holds no program for this machine, expected {wanted}")
     with library.open("rb") as file:
         head = file.read(4)
     if head != b"\x7fELF":

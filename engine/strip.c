@@ -194,3 +194,31 @@ int seg_pedal_run(seg_pedal *p, float *row, const float *back, float *sent, int 
   p->turned = (int32_t)(s->there - before);
   return p->turned != 0;
 }
+
+/* ---- a plug-in in the strip ---- */
+
+/* The strip's n frames to `cell`: two channels one after the other, or the first alone. mono: only
+ * the first row holds the strip. */
+void seg_lend(const float *rows, int64_t stride, int mono, int both, int n, float *cell) {
+  memcpy(cell, rows, sizeof(float) * (size_t)n);
+  if (both) memcpy(cell + n, mono ? rows : rows + stride, sizeof(float) * (size_t)n);
+}
+
+/* What came of it, in the same order, to both rows, and its last frame to `last`. 0, and nothing is
+ * touched, if any of it is not finite. */
+int seg_take(const float *made, int both, int n, float *rows, int64_t stride, float *last) {
+  uint32_t worst = 0;
+  for (int i = 0; i < (both ? 2 * n : n); i++) {
+    uint32_t bits;
+    memcpy(&bits, &made[i], 4);
+    bits &= 0x7f800000u;
+    worst = bits > worst ? bits : worst;
+  }
+  if (worst == 0x7f800000u) return 0;
+  const float *right = both ? made + n : made;
+  memcpy(rows, made, sizeof(float) * (size_t)n);
+  memcpy(rows + stride, right, sizeof(float) * (size_t)n);
+  last[0] = made[n - 1];
+  last[1] = right[n - 1];
+  return 1;
+}

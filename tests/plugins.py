@@ -3,6 +3,7 @@ shall do."""
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -21,7 +22,7 @@ def compile_plugin(folder: Path) -> Path:
 def bundle(library: Path, folder: Path, name: str) -> Path:
     """A VST3 bundle that does what `name` says (see plugin.c)."""
     at = folder / f"{name}.vst3"
-    inside = at / "Contents" / "x86_64-linux"
+    inside = at / "Contents" / f"{platform.machine()}-linux"
     inside.mkdir(parents=True, exist_ok=True)
     shutil.copy(library, inside / f"{name}.so")
     return at

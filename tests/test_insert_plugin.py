@@ -13,6 +13,7 @@ from recorded_stage import RecordedStage
 
 from engine.layout import CommandKind, InsertOff, LevelKind, NoteKind, ReportKind
 from engine.patch import Input, Insert, MidiIn, Output, Patch, Player, Voice
+from engine.patch_change import needs_restart
 from engine.plugin_proof import prove, prove_patch
 from engine.replay import Replay
 from engine.replay_check import check
@@ -139,6 +140,13 @@ def test_one_in_which_two_audio_processes_ended_is_left_out(folder: Path) -> Non
     assert offs(stage) == [(0, InsertOff.ENDED_US)]
     stage.resume(stage.engine.state)  # dies for another reason: it stays out
     assert np.array_equal(stage.play(heard)[:, 0], heard[:, 0])
+
+
+def test_another_plugin_needs_a_restart_and_says_so(folder: Path) -> None:
+    started, other = patch_of(folder, "gain"), patch_of(folder, "late")
+    assert needs_restart(started, other, 10**9) == ["inputs.mic.insert.vst3"]
+    turned = patch_of(folder, "gain", 0.1)
+    assert needs_restart(started, turned, 10**9) == ["inputs.mic.insert.parameters.amount"]
 
 
 def test_voices_and_textures_have_inserts_too(folder: Path) -> None:
