@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from devices.launchpad.emulator import Emulator
 from engine.bench.jackd import JackServer, wait_until
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def command(*words: str, server: str) -> subprocess.Popen[str]:
@@ -45,12 +46,13 @@ def test_it_is_played_at_the_address_it_prints_and_leaves_a_picture(
 ) -> None:
     png = tmp_path / "pads.png"
     words = ("emulate", "--server", server.name, "--port", "0", "--png", str(png), "--json")
-    running = command(*words, "--seconds", "3", server="segue-no-such-server")
+    running = command(*words, server="segue-no-such-server")
     assert running.stderr is not None
     address = running.stderr.readline().split(" at ")[1].split()[0]
     with urllib.request.urlopen(address) as page:
         assert b"Launchpad Pro MK3" in page.read()
     server.wait_ports("Launchpad Pro MK3:LPProMK3 MIDI", "Launchpad Pro MK3 in:LPProMK3 MIDI")
+    running.send_signal(signal.SIGINT)
     told, errors = running.communicate(timeout=SECONDS)
     assert (running.returncode, errors) == (0, "")
     assert json.loads(told)["mode"] == "live"
