@@ -13,8 +13,9 @@ from devices.launchpad.mk3 import INQUIRY, PROGRAMMER_MODE, bulk, notice, read
 from devices.launchpad.pro import NOTE_LAYOUT, STANDALONE
 from devices.launchpad.units import MK3
 from devices.midi.ports import Ports, PortState, port_table
-from devices.midi.process import PRESSURE_NS, MidiProcess
+from devices.midi.process import MidiProcess
 from devices.midi.surface_port import SILENT_NS
+from devices.midi.touches import PRESSURE_NS
 from engine.layout import MIDI_OUT, SafeKind
 from engine.patch import Patch, Surface
 from engine.shm import Shared
@@ -215,7 +216,7 @@ def test_a_flood_of_pressure_is_thinned_counted_and_holds_nothing_up() -> None:
     assert told - len(pressure) == 1
     seconds = 1.0
     assert len(pressure) <= 64 * (seconds / (PRESSURE_NS / 1e9) + 1)
-    assert stage.process.coalesced + len(pressure) + 64 >= 500 * 64
+    assert stage.process.touches.thinned + len(pressure) + 64 >= 500 * 64
     stage.turn(0.02)
     last = {m[1]: m[2] for m in stage.told if m[0] == 0xA0}
     assert set(last.values()) == {499 % 128}  # and the last is what it is
@@ -240,14 +241,16 @@ def test_pressure_does_not_outlive_its_press_or_its_unit() -> None:
     assert all(m[0] != 0xA0 for m in stage.told[lost:])
 
 
-def test_malformed_sysex_from_a_unit_is_counted_and_the_next_press_is_read() -> None:
+def test_malformed_sysex_from_a_unit_is_told_and_the_next_press_is_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     stage = Stage(ONE, A)
     stage.turn(0.1)
     stage.told.clear()
     stage.send(b"\xf0\x7e\x00\x06\x02", b"\xf7", b"\xf0" + b"\x01" * 5000 + b"\xf7", b"\x90")
     stage.send(b"\xf0\x00\x20\x29\x02\x0e\x03\x90\x0b\x64", b"\x90\x0c\x64")
     assert [m[:3] for m in stage.told] == [b"\x90\x0c\x64"]
-    assert stage.process.malformed > 5000
+    assert "grid: 5002 bytes of malformed MIDI" in caplog.text
 
 
 def test_the_older_pro_is_found_greeted_and_given_back() -> None:

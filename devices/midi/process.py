@@ -31,9 +31,7 @@ from devices.midi.control_map import ControlMap
 from devices.midi.ledger import Ledger
 from devices.midi.notes import Feed
 from devices.midi.parse import (
-    CHANNEL_PRESSURE,
     CONTROL,
-    POLY_PRESSURE,
     PROGRAM,
     SYSEX,
     Parsed,
@@ -43,7 +41,8 @@ from devices.midi.ports import PortEvent, PortKind, Ports, PortState, port_table
 from devices.midi.route import Performer, as_message
 from devices.midi.safe import SafePath, pad_controls, safe_record
 from devices.midi.surface_port import GOODBYE_AGAIN_S, SurfacePort
-from engine.layout import PRESS, SafeKind
+from devices.midi.touches import Touches
+from engine.layout import SafeKind
 from engine.patch import Patch
 from engine.patch_now import patch_now
 from engine.process import die_with_parent, tell_where_on_request
@@ -51,7 +50,6 @@ from engine.shm import Shared
 from engine.surface import PressKind
 
 POLL_S = 0.001
-PRESSURE_NS = 10_000_000  # the last of a burst is told; more often than this helps nobody
 ALL_PORTS, CONTROLS_CHANGED = 0xFFFF, 0xFFFE
 MASTER_TOLD_NS = 100_000_000  # the audio process has told by then what a fader set
 OUT_MAX = 16  # MIDI_OUT records in one step: LEDs must not hold up notes
@@ -72,10 +70,7 @@ class MidiProcess:
         patch = shared.patch
         self.table = port_table(patch)
         self.ports = ports if ports is not None else Ports(self.table)
-        self._presses: list[tuple[int, bytes]] = []
-        self._pressure: dict[tuple[int, bytes], bytes] = {}
-        self._pressure_ns = 0
-        self.coalesced = 0  # pressure messages that a later one took the place of
+        self.touches = Touches(shared)
         self._down: list[str] = []
         self._rivals: list[str] = []
         self._master_set, self._master_ns = 1.0, -MASTER_TOLD_NS - 1
@@ -135,12 +130,14 @@ class MidiProcess:
             self._panic_if_held(index, path.tick(now_ns), now_ns)
         self._send_out()
         self._send_answers(now_ns)
-        self._send_presses(now_ns)
+        self.touches.send(now_ns)
         for feed in self._feeds():
             feed.tick()
 
     def close(self) -> None:
         """End every note, give the Launchpad back, close the ports. Safe at any time, once."""
+        if self.touches.thinned:
+            log.info("%d pressure messages had a later one in their place", self.touches.thinned)
         self._release_all(self.shared.frame_at(time.monotonic_ns()))
         for index, surface in self._surfaces.items():
             self._send_all(index, surface.unit.goodbye)
@@ -172,7 +169,7 @@ class MidiProcess:
         self._safely(safe.hear(message, now_ns, lambda: self._master(now_ns)), now_ns)
         control = safe.map.find(message)
         if control is not None or message[0] & 0xF0 in (CONTROL, PROGRAM):
-            self._presses.append((index, message))
+            self.touches.tell(index, message)
         if control is None:
             self._emit(index, self._performers[index].hear(message, frame))
 
@@ -211,16 +208,7 @@ class MidiProcess:
         if surface.stranger is not None:
             return
         self._safely(self._safe[index].hear(message, now_ns), now_ns)
-        status = message[0] & 0xF0
-        if status in (POLY_PRESSURE, CHANNEL_PRESSURE):
-            key = (index, message[:-1])
-            self.coalesced += key in self._pressure
-            self._pressure[key] = message
-        else:
-            # What a pad was pressed with before it went up or down is no longer so.
-            before = (index, bytes((POLY_PRESSURE | message[0] & 0x0F, message[1])))
-            self.coalesced += self._pressure.pop(before, None) is not None
-            self._presses.append((index, message))
+        self.touches.touch(index, message)
 
     def _panic_if_held(self, index: int, record: np.ndarray | None, now_ns: int) -> None:
         surface = self._surfaces.get(index)
@@ -235,7 +223,7 @@ class MidiProcess:
         name, port = self.table[index].name, self.ports.port(index)
         if surface.stranger is None:
             log.info("%s: %s, firmware %s", name, surface.unit.name, surface.version)
-            self._presses.append((index, CONNECTED))
+            self.touches.tell(index, CONNECTED)
             return
         log.warning(
             "%s: %s is %s, expected %s: not used. Name another `port`, or the `driver` it needs",
@@ -247,8 +235,8 @@ class MidiProcess:
         """Nothing on a surface is held any more."""
         self._safe[index].lost()
         self._surfaces[index].let_go()
-        self._pressure = {key: m for key, m in self._pressure.items() if key[0] != index}
-        self._presses.append((index, LOST))
+        self.touches.forget(index)
+        self.touches.tell(index, LOST)
 
     # ---- ports
 
@@ -271,10 +259,10 @@ class MidiProcess:
         elif event.state in _THERE:
             for message in self._surfaces[event.index].opened(now_ns):
                 self._send(event.index, message)
-            self._presses.append((event.index, CONNECTED))
+            self.touches.tell(event.index, CONNECTED)
         else:
             self._surfaces[event.index].lost()
-            self._presses.append((event.index, LOST))
+            self.touches.tell(event.index, LOST)
 
     def _keep(self, index: int, surface: SurfacePort, now_ns: int) -> None:
         for message in surface.tick(now_ns):
@@ -306,7 +294,7 @@ class MidiProcess:
         if record["kind"][0] == SafeKind.PANIC:
             log.warning("panic")
             for index in self._surfaces:
-                self._presses.append((index, PANIC_HELD))
+                self.touches.tell(index, PANIC_HELD)
             self._release_all(self.shared.frame_at(time.monotonic_ns()))
 
     def _release_all(self, frame: int) -> None:
@@ -319,7 +307,7 @@ class MidiProcess:
         taken = self.ports.send(index, message)
         surface = self._surfaces.get(index)
         if surface is not None and surface.sent(taken):
-            self._presses.append((index, CONNECTED))
+            self.touches.tell(index, CONNECTED)
 
     def _send_all(self, index: int, messages: Sequence[bytes]) -> None:
         for message in messages:
@@ -349,21 +337,6 @@ class MidiProcess:
             ring = self.shared.ring(f"answers_midi.{self.table[index].name}")
             self._send_all(index, answers.take(ring.pop()))
             self._send_all(index, answers.due(horizon))
-
-    def _send_presses(self, now_ns: int) -> None:
-        told, self._presses = self._presses, []
-        if self._pressure and now_ns - self._pressure_ns >= PRESSURE_NS:
-            told += [(key[0], message) for key, message in self._pressure.items()]
-            self._pressure, self._pressure_ns = {}, now_ns
-        if not told:
-            return
-        records = np.zeros(len(told), PRESS)
-        records["mono_ns"] = now_ns
-        records["frame"] = self.shared.frame_at(now_ns)
-        for record, (index, message) in zip(records, told, strict=True):
-            record["port"] = index
-            record["data"][: len(message)] = np.frombuffer(message, np.uint8)
-        self.shared.push("presses", records)
 
     def _feeds(self) -> list[Feed]:
         return [self._thru, *(feed for feeds in self._listeners.values() for feed in feeds)]
