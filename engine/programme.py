@@ -83,7 +83,8 @@ class Programme(ProgrammeChange):
 
     def take(self, patch: Patch, now: Timestamp) -> str | None:
         """Go on by another patch, from here; returns why that cannot be, or None. Gains move within
-        the scene's glide, another tempo or metre comes at the next bar."""
+        the scene's glide, another tempo or metre comes at the next bar; a song or scene that was
+        asked for comes all the same."""
         c, before = self._c, self.playing
         songs = songs_of(patch)
         names = [s.name for s in songs]
@@ -93,6 +94,7 @@ class Programme(ProgrammeChange):
         if self.busy:
             return "something changes at this very moment"
         scene, stems = self.scene_name(self.song, self.scene), self.here.stems
+        wanted = self._wanted_names()
         c.patch = c.book.patch = patch
         self.songs, self.song = songs, 0 if alone else names.index(before.name)
         scenes = list(self.playing.scenes)
@@ -107,9 +109,22 @@ class Programme(ProgrammeChange):
         self._gains(now, self.glide(self.here, c.line), now=True)
         metre = (before.beats_per_bar, before.bars_per_phrase)
         other = metre != (self.playing.beats_per_bar, self.playing.bars_per_phrase)
-        if other or (before.bpm != self.playing.bpm and not c.clock.follow):
+        line_too = other or (before.bpm != self.playing.bpm and not c.clock.follow)
+        if wanted is not None and wanted[0] in names:
+            song = names.index(wanted[0])
+            scenes = list(self.songs[song].scenes)
+            there = scenes.index(wanted[1]) if wanted[1] in scenes else 0
+            self._plan(song, there, now, line_too and song == self.song)
+        elif line_too:
             self._plan(self.song, self.scene, now, line_too=True)
         return None
+
+    def _wanted_names(self) -> tuple[str, str] | None:
+        """Song and scene that a hand has asked for, and that wait for their boundary."""
+        waiting = self.change
+        if waiting is None or (waiting.song, waiting.scene) == (self.song, self.scene):
+            return None
+        return self.songs[waiting.song].name, self.scene_name(waiting.song, waiting.scene)
 
     # ---- hands
 

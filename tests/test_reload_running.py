@@ -263,3 +263,39 @@ def test_a_check_that_dies_is_told(shared: Shared, monkeypatch: pytest.MonkeyPat
 def test_the_real_check_writes_what_is_sound(shared: Shared) -> None:
     assert check_again(shared.file("")) == []
     assert Patch.from_json(shared.file(NEXT).read_text()) == shared.patch
+
+
+@pytest.mark.parametrize(
+    ("asked", "what", "new"),
+    [
+        ("song", "two", LOUDER),
+        ("song", "two", FASTER),
+        ("song", "three", replace(TWO, songs={**dict(reversed(TWO.songs.items()))})),
+        ("scene", "full", LOUDER),
+        ("scene", "full", FASTER),
+    ],
+)
+def test_what_a_hand_has_asked_for_comes_although_it_is_reloaded(
+    asked: str, what: str, new: Patch
+) -> None:
+    night = Night()
+    night.run(6.3)
+    night.choose(asked, what)
+    assert night.conductor.take(new, night.now, ["roles"]) is None
+    night.run(6)
+    assert night.status()[asked] == what
+    line = night.conductor.line
+    assert line is not None
+    song = new.songs[str(night.status()["song"])]
+    assert line.bpm == (song.bpm or new.clock.bpm)
+
+
+def test_a_song_that_is_gone_does_not_come() -> None:
+    night = Night()
+    night.run(6.3)
+    night.choose("song", "two")
+    fewer = replace(TWO, songs={"one": TWO.songs["one"], "three": TWO.songs["three"]})
+    assert night.conductor.take(fewer, night.now, ["songs.two"]) is None
+    night.run(6)
+    assert night.status()["song"] == "one"
+    assert night.status()["changing"] is False
