@@ -26,6 +26,7 @@ from engine.cli_common import (
 )
 from engine.cli_cv import add_cv_arguments, calibrate_command
 from engine.cli_demo import add_demo_arguments, demo
+from engine.cli_gig import add_gig_arguments, gig
 from engine.cli_launchpad import add_commands as add_launchpad
 from engine.cli_learn import add_command as add_learn
 from engine.cli_rig import add_commands, add_rig_options, chosen_rig, say_rig
@@ -217,23 +218,6 @@ def cv(args: argparse.Namespace) -> int:
     return DONE
 
 
-def gig(args: argparse.Namespace) -> int:
-    from engine.bench.jackd import JackError
-    from engine.bench.native import NativeError
-    from engine.gig.judge import MUSICAL
-    from engine.gig.run import GigError, run_gig
-
-    try:
-        facts = run_gig(args.minutes, args.keep)
-    except (JackError, NativeError, GigError) as error:
-        print(error, file=sys.stderr)
-        return FAILED
-    say_json(facts)
-    heard = facts["heard_seconds"]
-    fine = not facts["missed_cues"] and all(heard.values()) and not any(facts[k] for k in MUSICAL)
-    return DONE if fine else FAILED
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="segue", description="A live-performance engine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -297,8 +281,7 @@ def _parser() -> argparse.ArgumentParser:
     c.set_defaults(function=cv)
     add_cv_arguments(c)
     c = add("gig", gig, "twelve minutes live over JACK, judged by ear of other clients")
-    c.add_argument("--minutes", type=number(0.1, 1440.0, "minutes"), default=12.0)
-    c.add_argument("--keep", type=Path, help="folder to keep the captures in")
+    add_gig_arguments(c)
     return parser
 
 

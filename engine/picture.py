@@ -82,7 +82,8 @@ class Lane:
 
 @dataclass(frozen=True)
 class Picture:
-    """bars: the second at which each bar starts, from bar `first_bar` on (bars count from 1)."""
+    """bars: the second at which each bar starts, from bar `first_bar` on (bars count from 1);
+    numbers: their numbers, where several pieces follow each other."""
 
     title: str
     subtitle: str
@@ -91,6 +92,11 @@ class Picture:
     bars: list[float] = field(default_factory=list)
     bars_per_phrase: int = 4
     first_bar: int = 1
+    numbers: list[int] = field(default_factory=list)
+
+    def number(self, k: int) -> int:
+        """Of the k-th bar of `bars`."""
+        return self.numbers[k] if self.numbers else self.first_bar + k
 
 
 def draw(picture: Picture, path: Path) -> None:
@@ -149,12 +155,12 @@ class _Canvas:
         for k in range(len(self.picture.lanes)):
             if k % 2 == 0:
                 self._fill(0, self.tops[k], WIDTH, self.tops[k + 1], STRIPE)
-        first, per = self.picture.first_bar, self.picture.bars_per_phrase
+        per = self.picture.bars_per_phrase
         gap = self._bar_gap()
         for k, second in enumerate(self.picture.bars):
             if not 0 <= second <= self.picture.seconds:
                 continue
-            x, bar = self._x(second), first + k
+            x, bar = self._x(second), self.picture.number(k)
             phrase = (bar - 1) % per == 0
             if phrase:
                 self._line(x, TOP, x, bottom, PHRASE_LINE, 1.2)
@@ -257,14 +263,14 @@ class _Canvas:
 
     def _place(self, second: float) -> str:
         begun = sum(1 for b in self.picture.bars if b <= second + 1e-3)
-        bar = f"bar {self.picture.first_bar + begun - 1}" if begun else "before"
+        bar = f"bar {self.picture.number(begun - 1)}" if begun else "before"
         return f"{bar} · {_clock(second, tenths=True)}"
 
     def _bar_gap(self) -> float:
         bars = self.picture.bars
         if len(bars) < 2:
             return 0.0
-        return (self._x(bars[-1]) - self._x(bars[0])) / (len(bars) - 1)
+        return float(np.median(np.diff([self._x(b) for b in bars])))  # pauses between pieces
 
     def _x(self, second: float) -> float:
         share = min(max(second / self.picture.seconds, 0.0), 1.0)

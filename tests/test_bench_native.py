@@ -111,6 +111,26 @@ def test_what_was_played_is_captured_at_its_frame_through_another_client() -> No
 
 
 @pytest.mark.jack
+def test_what_is_held_begins_when_it_is_told_to() -> None:
+    with JackServer(block=BLOCK) as server:
+        player = Witness(server, name="player", outputs=["capture:in_1,capture:in_2"] * 2,
+                         play=SOUND, hold=True)  # fmt: skip
+        with Witness(server, name="capture", inputs=["-"] * 2) as capture, player:
+            player.wait_connected()
+            before = capture.recording().end
+            assert wait_until(lambda: capture.recording().end > before + 4096, 20)
+            assert player.recording().play_frame is None
+            at = player.begin()
+            assert at >= before + 4096
+            assert wait_until(lambda: capture.recording().end > at + len(SOUND), 20)
+        assert not capture.recording().between(before, at).any()
+        assert capture.recording().between(at, at + len(SOUND)).any()
+        player.remove()
+        with pytest.raises(NativeError, match="does not run"):
+            player.begin()
+
+
+@pytest.mark.jack
 def test_a_stalled_client_confesses_and_reconnects_to_a_peer_that_returns() -> None:
     with JackServer(block=BLOCK) as server:
         witness = Witness(server, name="listener", inputs=["peer:out_1"])

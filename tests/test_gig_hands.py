@@ -9,8 +9,7 @@ from devices.launchpad.layout import Action, ActionKind, PadStem, PageState
 from devices.launchpad.mk3 import INQUIRY, PROGRAMMER_MODE, Mk3, bulk
 from devices.launchpad.pages import action, paint
 from devices.launchpad.units import identity
-from engine.gig.hands import STEADY_FRAMES, Lights, stop_button, transport_pad
-from engine.gig.run import PADS
+from engine.gig.hands import PADS, STEADY_FRAMES, Lights, stop_button, transport_pad
 from engine.gig.stage import Missed, missed_in
 from engine.shm_records import LEDGER
 from engine.stem import StemState

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.gig.band import applause, drum_events, drum_hits, trombone_events
-from engine.gig.hands import CALLS, call
-from engine.gig.run import PADS, PATCH, measure_delay
+from engine.gig.hands import CALLS, PADS, call
+from engine.gig.hearing import measure_delay
+from engine.gig.players import PATCH
 from engine.gig.song import APPLAUSE, PHRASE_BARS, Do, evening
-from engine.gig.stage import PATCHES
 from engine.patch_load import load_patch
 from engine.song import songs_of
 
@@ -56,13 +56,13 @@ def test_hands_act_inside_their_song_and_take_the_machine_out(minutes: float) ->
         one = next((c.bar for c in cues if c.do is Do.ONE), 0.0)
         assert counted or one in [c.bar for c in cues]
         assert (song.plan.bars - one) % PHRASE_BARS == 0  # so that stems stop with the song
-        roles = load_patch(PATCHES / f"{PATCH}.yaml").roles
+        roles = load_patch(PATCH).roles
         assert {c.what for c in cues if c.what} <= set(roles)
-        assert all(c.do in (*PADS, Do.QUEUE, Do.STOP, Do.KILL) for c in cues)
+        assert all(c.do in (*PADS, Do.QUEUE, Do.FILL, Do.PAGE, Do.STOP, Do.KILL) for c in cues)
 
 
 def test_the_second_song_has_the_wrong_tempo_and_the_others_do_not() -> None:
-    written = songs_of(load_patch(PATCHES / f"{PATCH}.yaml"))
+    written = songs_of(load_patch(PATCH))
     off = [
         abs(song.bpm / meant.plan.bpm - 1.0)
         for song, meant in zip(written, evening(3.0, RATE).songs, strict=True)
@@ -113,4 +113,4 @@ def test_applause_swells_and_dies_away() -> None:
 def test_the_delay_of_the_dry_path_is_found(delay: int) -> None:
     played = np.random.default_rng(3).standard_normal(2 * RATE).astype(np.float32)
     heard = np.concatenate([np.zeros(delay, np.float32), played])
-    assert measure_delay(played, heard, 0) == delay
+    assert measure_delay(played, heard, 0, RATE) == delay

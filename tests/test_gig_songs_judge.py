@@ -74,6 +74,18 @@ def test_a_click_in_the_hall_is_heard() -> None:
     assert wrong(of) == ["count_in_in_hall"]
 
 
+@pytest.mark.parametrize("bus", ["drums", "textures"])
+def test_a_click_in_a_monitor_is_heard(bus: str) -> None:
+    of = night()
+    assert of.click is not None
+    if bus == "drums":
+        path = of.dry[bus]
+        of.dry[bus] = DryPath(path.played, path.heard + 0.02 * of.click)
+    else:
+        of.textures[bus] += 0.02 * of.click
+    assert "click_off_its_bus" in wrong(of)
+
+
 def test_generated_sound_in_standby_or_against_the_scene_is_heard() -> None:
     of = night()
     of.textures["textures"][20 * BEAT : 21 * BEAT] = 0.05

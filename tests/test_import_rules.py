@@ -44,7 +44,6 @@ ASSEMBLING = {
     },
     # the gig is a whole night: players, hands and sound servers around `segue run`
     "engine/gig/hands.py": {"devices.launchpad.layout", "devices.launchpad.mk3"},
-    "engine/gig/run.py": {"devices.launchpad.layout"},
     "engine/gig/stage.py": {"devices.audio.jack_clock"},
 }
 # A patch's models, and benchmarks, are loaded by name in these alone.

@@ -3,9 +3,12 @@ killed, cannot be rendered again as the audience heard it."""
 
 from __future__ import annotations
 
+import json
+import logging
 import random
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +26,8 @@ from engine.session import read_session
 pytestmark = [pytest.mark.jack, pytest.mark.slow]
 
 KILLS = 6
+LONG_KILLS = 100
+log = logging.getLogger("segue.tests")
 PARTS = (
     ("devices.audio.process",),
     ("engine.recorder",),
@@ -123,6 +128,36 @@ def test_live_set_with_kills_is_rendered_again_as_the_interface_heard_it(tmp_pat
     assert recording.audio.shape[1] == OUTPUTS
     assert frames > 5 * RATE
     assert different == 0, f"{different} of {frames} frames differ, the first at {first}"
+
+
+@pytest.mark.long
+def test_live_set_with_a_hundred_kills_is_rendered_again_as_it_was_heard(tmp_path: Path) -> None:
+    """Minutes of it: `python -m pytest -m long --log-cli-level=INFO tests/test_session_live.py`
+    says what it found."""
+    begun = time.monotonic()
+    session, recording = play_live(tmp_path, LONG_KILLS)
+    read = read_session(session)
+    found = check(read, Replay(read))
+    frames, different, first = compare(session, recording)
+    figures = {
+        "kills": LONG_KILLS,
+        "equal": found.equal,
+        "frames": found.frames,
+        "gaps": len(found.gaps),
+        "gap_frames": sum(n for _, n in found.gaps),
+        "first_difference": found.first_difference,
+        "lives": found.lives,
+        "speed": round(found.speed, 2),
+        "heard_frames": frames,
+        "heard_different": different,
+        "heard_first_difference": first,
+        "seconds": round(time.monotonic() - begun),
+    }
+    log.info("%s", json.dumps(figures))
+    assert (found.equal, found.problems) == (True, []), found
+    assert found.lives > LONG_KILLS // len(PARTS)
+    assert frames > 20 * RATE
+    assert different == 0, figures
 
 
 def test_set_that_was_killed_in_the_middle_is_rendered_up_to_its_last_second(

@@ -16,6 +16,7 @@ import hashlib
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -195,9 +196,10 @@ class Witness:
 
     inputs, outputs: for each port the JACK port it is connected to (several separated by commas,
     "-" for none), which may appear later or anew. play: float32 (frames, outputs), or a file of
-    such; it begins at JACK frame `play_at`, or else once all outputs are connected; loop repeats
-    it. through: out_k repeats in_k instead. seconds: 0 until stopped. capture: keep the inputs.
-    folder: where its files go (default: a temporary one, removed by remove()).
+    such; it begins at JACK frame `play_at`, with `hold` at begin(), or else once all outputs are
+    connected; loop repeats it. through: out_k repeats in_k instead. seconds: 0 until stopped.
+    capture: keep the inputs. folder: where its files go (default: a temporary one, removed by
+    remove()).
     """
 
     def __init__(
@@ -209,6 +211,7 @@ class Witness:
         outputs: Sequence[str] = (),
         play: np.ndarray | Path | None = None,
         play_at: int | None = None,
+        hold: bool = False,
         loop: bool = False,
         through: bool = False,
         seconds: float = 0.0,
@@ -240,6 +243,8 @@ class Witness:
             self._command += ["--play", str(self._play_file(play, len(outputs)))]
         if play_at is not None:
             self._command += ["--play-at", str(play_at)]
+        if hold:
+            self._command.append("--hold")
         if loop:
             self._command.append("--loop")
         if through:
@@ -277,6 +282,18 @@ class Witness:
     def start_frame(self) -> int:
         """JACK frame of its first cycle. Only after start()."""
         return int(self._lines[0].split()[1])
+
+    def begin(self) -> int:
+        """Play now what was held; returns the JACK frame of its first. Raises NativeError."""
+        if self.process is None or self.process.poll() is not None:
+            raise NativeError(f"native client {self.name} does not run")
+        self.process.send_signal(signal.SIGUSR1)
+        end = time.monotonic() + READY_SECONDS
+        while (frame := self.recording().play_frame) is None:
+            if time.monotonic() > end:
+                raise NativeError(f"native client {self.name}: not playing in {READY_SECONDS:g} s")
+            time.sleep(0.01)
+        return frame
 
     def wait_connected(self, seconds: float = READY_SECONDS) -> None:
         """Wait until every port has been connected to its peers. Raises NativeError."""

@@ -21,6 +21,7 @@ MEASURES = (
     "cv",
     "capture",
     "session",
+    "changes",
 )  # modules, in the order they run
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import rtmidi
 
 from devices.launchpad.layout import (
+    CAPTURE,
     DRY_PAD,
+    ROLE_ROW,
     SONG_BUTTONS,
     SONGS,
     STEM_ROWS,
@@ -30,6 +32,7 @@ from devices.launchpad.mk3 import (
     RIGHT,
     decode,
 )
+from engine.gig.song import Do
 from engine.surface import Cells, pale, role_colour
 
 PADS_CLIENT = "LPProMK3 MIDI"
@@ -39,6 +42,17 @@ STEADY_FRAMES = 0.9  # seconds for which a pad must have been lit alike to be ca
 NOTE_ON, NOTE_OFF, CONTROL = 0x90, 0x80, 0xB0
 COLUMNS = 8
 QUEUE_MAX = 4096
+PADS = {  # what a press means
+    Do.ONE: ActionKind.THIS_IS_ONE,
+    Do.TAP: ActionKind.TAP,
+    Do.LET_IN: ActionKind.LET_IN,
+    Do.DRY: ActionKind.DRY,
+    Do.SCENE: ActionKind.NEXT_SCENE,
+    Do.SONG: ActionKind.NEXT_SONG,
+    Do.STANDBY: ActionKind.STANDBY,
+    Do.END: ActionKind.END,
+    Do.CAPTURE: ActionKind.CAPTURE,
+}
 
 
 class HandsError(RuntimeError):
@@ -88,8 +102,20 @@ def transport_pad(kind: ActionKind) -> int:
     for index, (asked, _) in zip(SONG_BUTTONS, SONGS, strict=True):
         if asked is kind:
             return index
+    if kind is ActionKind.CAPTURE:
+        return CAPTURE
     kinds = [k for k, _ in TRANSPORT]
     return DRY_PAD if kind is ActionKind.DRY else pad(8, kinds.index(kind) + 1)
+
+
+def role_pad(roles: list[str], role: str) -> int:
+    """The pad that picks a role, and shows it with its neighbours of four."""
+    return pad(ROLE_ROW, roles.index(role) + 1)
+
+
+def together(roles: list[str], role: str, other: str) -> bool:
+    """Whether two roles are shown at the same time."""
+    return roles.index(role) // len(STEM_ROWS) == roles.index(other) // len(STEM_ROWS)
 
 
 def stop_button(roles: list[str], role: str) -> int:

@@ -22,7 +22,8 @@ level_jumps_over_6db   changes of more than 6 dB, from one 400 ms window to the 
 ai_sound_between_songs stretches of generated sound outside songs and their tails
 stuck_notes            answers sounding STUCK_SECONDS after the last note played, in each pause
 
-and, of songs, scenes and standby, what engine/gig/judge_songs.py says.
+and what engine/gig/judge_songs.py says of songs, scenes and standby, judge_hands.py of DRY,
+captures and fills, judge_cv.py of control voltages.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.gig.judge_cv import CV_KEYS, find_cv_errors
+from engine.gig.judge_hands import HAND_KEYS, find_of_hands, proofs
 from engine.gig.judge_songs import SONG_KEYS, find_of_songs
 from engine.gig.night import DryPath, Night, Song
 
@@ -283,7 +286,8 @@ def find_all(night: Night) -> list[Finding]:
         found += find_wrong_bars(bus, name, night)
     for name, bus in night.answers.items():
         found += find_stuck_notes(bus, name, night)
-    found += [Finding(*wrong) for wrong in find_of_songs(night)]
+    others = find_of_songs(night) + find_of_hands(night) + find_cv_errors(night)
+    found += [Finding(*wrong) for wrong in others]
     return sorted(found, key=lambda f: f.frame)
 
 
@@ -296,6 +300,8 @@ KEYS = (
     "ai_sound_between_songs",
     "stuck_notes",
     *SONG_KEYS,
+    *HAND_KEYS,
+    *CV_KEYS,
 )
 # What no machine is to blame for: gaps and clicks are also those of cycles that it took away.
 MUSICAL = tuple(key for key in KEYS if key not in ("dry_gap_frames", "clicks"))
@@ -309,5 +315,5 @@ def judge(night: Night, found: list[Finding] | None = None) -> dict[str, int | l
     for key in KEYS:
         of_kind = [f for f in found if f.kind == key]
         counts[key] = sum(f.frames for f in of_kind) if key == "dry_gap_frames" else len(of_kind)
-    counts["skipped"] = list(night.skipped)
+    counts["skipped"] = [*night.skipped, *proofs(night)]
     return counts

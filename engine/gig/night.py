@@ -57,6 +57,39 @@ class Fault:
     frame: int
 
 
+@dataclass(frozen=True)
+class Captured:
+    """Bars that a hand captured. source: the dry input; bus: the stems bus that carries nothing
+    else. first, last: true bar lines around what was played; enters: where it is to come again."""
+
+    source: str
+    bus: str
+    first: int
+    last: int
+    enters: int
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A fill that was asked for. bus: the stems bus that carries fills alone. first, last: the true
+    bar lines it goes from and to."""
+
+    bus: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Voltages:
+    """What a voice tells a synthesizer, in volts: pitch (1 V/octave, 0 V: MIDI note 60) and gate.
+    bus: the answers bus that carries that voice alone."""
+
+    bus: str
+    pitch: np.ndarray
+    gate: np.ndarray
+    gate_volts: float = 5.0
+
+
 @dataclass
 class Night:
     """What judge() hears.
@@ -67,6 +100,8 @@ class Night:
     client, or the recorder itself, missed cycles too. skipped: names of what the gig left out.
     click: the bus that counts in. count_ins: from its first beat to the song's. standbys: spans in
     which nothing generated may be heard. muted: spans in which a scene has an AI bus off, by name.
+    dries: from a hand's press of DRY to the next. captures, fills: what hands asked for; buses of
+    fills are silent otherwise. voltages: control voltages of voices.
     """
 
     rate: int
@@ -85,6 +120,10 @@ class Night:
     count_ins: Sequence[Span] = ()
     standbys: Sequence[Span] = ()
     muted: dict[str, Sequence[Span]] = field(default_factory=dict)
+    dries: Sequence[Span] = ()
+    captures: Sequence[Captured] = ()
+    fills: Sequence[Fill] = ()
+    voltages: Sequence[Voltages] = ()
 
     @property
     def frames(self) -> int:
@@ -106,6 +145,8 @@ class Night:
         arrays = {"main": self.main, **self.ai}
         for name, path in self.dry.items():
             arrays |= {f"{name} played": path.played, f"{name} heard": path.heard}
+        for k, volts in enumerate(self.voltages):
+            arrays |= {f"pitch {k}": volts.pitch, f"gate {k}": volts.gate}
         for name, array in arrays.items():
             if len(array) != self.frames:
                 raise ValueError(f"{name} has {len(array)} frames, main has {self.frames}")

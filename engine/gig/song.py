@@ -13,12 +13,15 @@ import numpy as np
 
 BEATS_PER_BAR = 4
 PHRASE_BARS = 4
-LEAD = (0.05, 20.0, 36.0)  # share of the night, seconds at least and at most, before the first song
+LEAD = (0.02, 8.0, 16.0)  # share of the night, seconds at least and at most, before the first song
 APPLAUSE = (0.06, 24.0, 40.0)  # between two, in standby
 OUTRO_S = 10.0  # after the last note
 TAIL_S = 4.0  # answers and textures may ring so long
 BARS_MIN = 16
 FADE_BARS = 2.0  # of the last song's ending
+CAPTURE_BAR = 8  # of the first song: a phrase after the trombone has begun
+CAPTURED_BARS = 2  # as the role in patches/gig.yaml has it
+LOOPS_BARS = 8  # so long a captured stem plays in a song that has room for more
 
 
 class Do(Enum):
@@ -35,6 +38,9 @@ class Do(Enum):
     END = "end"
     SONG = "next song"
     STANDBY = "standby"  # toggles; the end of a song is one, too
+    CAPTURE = "capture"  # into a role: the last bars of what it listens to
+    PAGE = "look at a role"
+    FILL = "fill"  # of a role: as the last bar of the phrase
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,12 @@ class SongPlan:
     calls: tuple[int, ...]
     trombone: int | None = None
     count_in: bool = False
+    ends_with_fill: bool = False
+
+
+def first_one(plan: SongPlan) -> float:
+    """The bar that phrases are counted from: where a hand says the one is."""
+    return next((c.bar for c in plan.cues if c.do is Do.ONE), 0.0)
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,11 @@ class Truth:
     def at_beat(self, beat: float) -> float:
         place = np.arange(len(self.frames)) - self.lead
         return float(np.interp(beat, place, self.frames))
+
+    def bar_at(self, frame: float) -> float:
+        """The bar (fractional) at a frame."""
+        place = np.arange(len(self.frames)) - self.lead
+        return float(np.interp(frame, self.frames, place)) / BEATS_PER_BAR
 
     @property
     def beats(self) -> np.ndarray:
@@ -118,14 +135,20 @@ def scene_bar(bars: int) -> int:
 
 
 def follow_song(bars: int) -> SongPlan:
-    """Stems, answers and a texture, on a clock that follows the drummer. bars: a multiple of 4."""
+    """Stems, answers and a texture, on a clock that follows the drummer; two bars of the trombone
+    are captured and come again, a fill leads into a phrase. bars: a multiple of 4."""
     cues = [
         Cue(0.0, Do.ONE),
         Cue(0.6, Do.LET_IN),
         *_queues(4, bars - 4, ("bass", "chords", "percussion")),
+        Cue(CAPTURE_BAR - 0.4, Do.PAGE, "loops"),
+        Cue(CAPTURE_BAR + 0.15, Do.CAPTURE, "loops"),
+        Cue(CAPTURE_BAR + 1.6, Do.FILL, "fill"),
         Cue(scene_bar(bars) - 0.6, Do.SCENE),
         Cue(bars - 1.5, Do.END),
     ]
+    if bars > CAPTURE_BAR + PHRASE_BARS + LOOPS_BARS:
+        cues.append(Cue(CAPTURE_BAR + PHRASE_BARS + LOOPS_BARS - 1.3, Do.STOP, "loops"))
     return SongPlan(
         name="follow",
         bpm=104.0,
@@ -140,7 +163,8 @@ def follow_song(bars: int) -> SongPlan:
 
 def wrong_tempo_song(bars: int) -> SongPlan:
     """The song's tempo in the patch is 12 % too slow; four taps correct it. Phrases are counted
-    from bar 1 on. The conductor is killed in the middle. bars: a multiple of 4, and one."""
+    from bar 1 on. The conductor is killed in the middle; a fill ends it. bars: a multiple of 4, and
+    one."""
     middle = 1 + PHRASE_BARS * ((bars // 2) // PHRASE_BARS) + 1.5
     cues = [
         *(Cue(beat / BEATS_PER_BAR, Do.TAP) for beat in range(4)),
@@ -158,6 +182,7 @@ def wrong_tempo_song(bars: int) -> SongPlan:
         bars=bars,
         cues=tuple(sorted(cues, key=lambda c: c.bar)),
         calls=tuple(range(2, bars - 4, 4)),
+        ends_with_fill=True,
     )
 
 

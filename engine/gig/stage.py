@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,15 +22,20 @@ import numpy as np
 from devices.audio.jack_clock import JackClock
 from engine.bench.jackd import JackServer
 from engine.bench.native import Witness
+from engine.control_socket import ask_conductor
 from engine.gig.hands import Keyboard, Pads
 from engine.ledger import LedgerCursor
+from engine.patch import CAPTURE_MAKER
 from engine.shm import Shared
 from engine.shm_folder import running
 
 PATCHES = Path(__file__).resolve().parents[2] / "patches"
 STOP_S = 12.0
-HEARD = 8  # channels captured: main left and right, four monitors, cue, click
-START_FRAMES = 48000  # from now to the night's first frame
+ANSWER_S = 1.0
+HEARD = 12  # channels captured: main left and right, buses, voltages; see engine/gig/hearing.py
+READY_S = 90.0  # models load; then the night begins without what is not there
+LOOK_S = 0.5
+FRESH_S = 1.0  # a process whose last life sign is older still loads something
 log = logging.getLogger("segue.gig")
 
 
@@ -90,11 +95,13 @@ def missed_in(rows: np.ndarray) -> list[int]:
 class Segue:
     """One `segue run`, in a process of its own."""
 
-    def __init__(self, server: JackServer, patch: str, name: str, folder: Path) -> None:
+    def __init__(
+        self, server: JackServer, patch: Path, name: str, folder: Path, words: Sequence[str] = ()
+    ) -> None:
         self.name, self.folder = name, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / "stderr.txt"
-        command = [sys.executable, "-m", "engine.cli", "run", str(PATCHES / f"{patch}.yaml")]
+        command = [sys.executable, "-m", "engine.cli", "run", str(patch), *words]
         command += ["--session", str(folder), "--name", name, "--keep-dry"]
         with self.log_path.open("wb") as said:
             self.process = subprocess.Popen(
@@ -139,6 +146,23 @@ class Segue:
         np.save(self.folder / "ledger.npy", rows)
         return Missed(missed_in(rows), clock.callbacks)
 
+    def ready(self) -> bool:
+        """Every process lives, and every role that something is made for has a stem."""
+        folder = self.shared_folder()
+        if folder is None or not (folder / "ledger").exists():
+            return False
+        shared = Shared.open(folder)
+        beats = dict(zip(shared.names, shared.heartbeats.tolist(), strict=False))
+        players = [f"player.{name}" for name in shared.patch.players]
+        oldest = min(beats[name] for name in ("audio", "midi", "conductor", *players))
+        if time.monotonic_ns() - oldest > FRESH_S * 1e9:  # 0: not there yet
+            return False
+        status = ask_conductor(folder, {"do": "status"}, ANSWER_S)
+        made = {s["role"] for s in (status or {}).get("stems", []) if s["state"] != "requested"
+                and s["state"] != "generating"}  # fmt: skip
+        wanted = {n for n, r in shared.patch.roles.items() if r.maker != CAPTURE_MAKER}
+        return status is not None and wanted <= made
+
     def kill_part(self, module: str) -> bool:
         """SIGKILL to one of its processes; False when there is none."""
         folder = self.shared_folder()
@@ -167,9 +191,11 @@ class Segue:
 
 
 class Stage:
-    """Server, interface, hands. `first`: the JACK frame of the night's frame 0."""
+    """Server, interface, hands. `first`: the JACK frame of the night's frame 0, once it has begun.
+    heard: how many
+    channels are captured."""
 
-    def __init__(self, rate: int, played: np.ndarray, folder: Path) -> None:
+    def __init__(self, rate: int, played: np.ndarray, folder: Path, heard: int = HEARD) -> None:
         self._stack = contextlib.ExitStack()
         self.rate, self.folder = rate, folder
         self._runs: list[Segue] = []
@@ -187,15 +213,15 @@ class Stage:
             self.native = self._stack.enter_context(
                 Witness(self.server, name="native", capture=False, folder=folder)
             )
-            self.first = self.clock.frame() + START_FRAMES
+            self.first: int | None = None
             self.interface = self._stack.enter_context(
                 Witness(
                     self.server,
                     name="stage",
-                    inputs=["-"] * HEARD,
+                    inputs=["-"] * heard,
                     outputs=["-"] * played.shape[1],
                     play=played,
-                    play_at=self.first,
+                    hold=True,
                     folder=folder,
                 )
             )
@@ -209,11 +235,33 @@ class Stage:
 
     @property
     def frame(self) -> int:
-        """The night's frame now."""
+        """The night's frame now; only after begin()."""
+        assert self.first is not None
         return self.clock.frame() - self.first
 
-    def start_segue(self, patch: str, name: str) -> Segue:
-        run = Segue(self.server, patch, name, self.folder / name)
+    @property
+    def seconds(self) -> float:
+        """The server's clock: what the pads' lights are dated by."""
+        return self.clock.frame() / self.rate
+
+    def begin(self, segue: Segue) -> None:
+        """Wait until all of segue is there, then let the band play: the night's frame 0."""
+        patience = time.monotonic() + READY_S
+        while not segue.ready():
+            if segue.ended:
+                raise GigError(f"segue run ended by itself: {segue.tail()}")
+            if time.monotonic() > patience:
+                log.warning("segue is not all there after %g s; the band begins", READY_S)
+                break
+            until = time.monotonic() + LOOK_S
+            while time.monotonic() < until:
+                self.pads.look(self.seconds)
+                wait_to(LOOK_S)
+        self.first = self.interface.begin()
+
+    def start_segue(self, patch: Path, name: str, words: Sequence[str] = ()) -> Segue:
+        """words: further arguments of `segue run`."""
+        run = Segue(self.server, patch, name, self.folder / name, words)
         self._runs.append(run)
         return run
 

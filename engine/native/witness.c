@@ -1,13 +1,13 @@
 /* A minimal native JACK client that plays, captures and counts, and owes segue nothing.
  *
  *   witness --name NAME [--in PEER]... [--out PEER]... [--capture FILE] [--log FILE]
- *           [--play FILE [--play-at FRAME] [--loop]] [--through] [--seconds N]
+ *           [--play FILE [--play-at FRAME | --hold] [--loop]] [--through] [--seconds N]
  *
  * Ports in_1.., out_1.. are made in the order of --in and --out; PEER is a port name, several
  * separated by commas, or "-" for none. Connections are made when the peers appear, and again
  * whenever they reappear. --capture: float32, interleaved by input, file frame 0 is the start
  * frame. --play: float32, interleaved by output; begins at JACK frame FRAME, or else in the first
- * cycle that finds every output that has a peer connected. --through: out_k repeats in_k.
+ * cycle that finds every output that has a peer connected; --hold: on SIGUSR1. --through: out_k repeats in_k.
  * Without ports it only counts missed cycles: the smallest native client there is.
  *
  * Standard output: "ready FRAME", then "connected" when every peer has been connected once.
@@ -62,7 +62,7 @@ static jack_client_t *client;
 static jack_port_t *in_port[MAX_PORTS], *out_port[MAX_PORTS];
 static const char *in_peer[MAX_PORTS], *out_peer[MAX_PORTS];
 static int inputs, outputs;
-static bool through, loop_play;
+static bool through, loop_play, hold;
 
 static Cycle *cycle_ring;
 static _Atomic uint64_t cycles_in, cycles_out, dropped;
@@ -76,11 +76,16 @@ static _Atomic int64_t play_frame = -1; /* JACK frame of the file's first */
 static int64_t play_at = -1;
 
 static _Atomic int64_t start_frame = -1, now_frame = -1;
-static _Atomic bool stop_asked, server_died;
+static _Atomic bool stop_asked, server_died, go_asked;
 
 static void on_signal(int number) {
   (void)number;
   atomic_store(&stop_asked, true);
+}
+
+static void on_go(int number) {
+  (void)number;
+  atomic_store(&go_asked, true);
 }
 
 static void on_shutdown(void *unused) {
@@ -99,7 +104,7 @@ static bool all_connected(void) {
 /* Fill the outputs from the file; frames outside it are silent. */
 static void play_cycle(int64_t frame, jack_nframes_t n, float **out) {
   int64_t begin = atomic_load_explicit(&play_frame, memory_order_relaxed);
-  if (begin < 0 && (play_at >= 0 || all_connected())) {
+  if (begin < 0 && (hold ? atomic_load(&go_asked) : play_at >= 0 || all_connected())) {
     begin = play_at >= 0 ? play_at : frame;
     atomic_store_explicit(&play_frame, begin, memory_order_relaxed);
   }
@@ -313,6 +318,7 @@ int main(int count, char **word) {
     const char *option = word[w];
     if (strcmp(option, "--through") == 0) { through = true; continue; }
     if (strcmp(option, "--loop") == 0) { loop_play = true; continue; }
+    if (strcmp(option, "--hold") == 0) { hold = true; continue; }
     if (w + 1 == count) fail(EXIT_USAGE, "unknown option, or its value is missing", option);
     const char *value = word[++w];
     bool port = strcmp(option, "--in") == 0 || strcmp(option, "--out") == 0;
@@ -331,6 +337,8 @@ int main(int count, char **word) {
   struct sigaction action = {.sa_handler = on_signal};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
+  struct sigaction go = {.sa_handler = on_go};
+  sigaction(SIGUSR1, &go, NULL);
 
   jack_set_info_function(quiet);
   client = jack_client_open(name, JackNoStartServer | JackUseExactName, NULL);

@@ -35,7 +35,7 @@ BPM = 240.0
 EARLY_BEATS = 0.3  # presses nearer to the next bar line than this would wait for it
 PATCH = """
 name: capture
-audio: {device: "^stage$"}
+audio: {device: "stage"}
 clock: {bpm: 240, beats_per_bar: 4, bars_per_phrase: 2}
 inputs:
   line: {channel: 1, to: {main: 0}}
