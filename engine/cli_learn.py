@@ -14,11 +14,19 @@ from typing import Any
 from engine.cli_common import DEFAULT_PATCH, DONE, FAILED, WRONG
 from engine.cli_rig import midi_ears
 from engine.patch import Patch
+from engine.patch_controls import Control
 from engine.patch_yaml import PatchError
 
 RELOAD_S = 30.0
-WORDS = ("role", "source", "bus", "setting", "variation", "bars", "what", "low", "high")
-NUMBERS = {"variation": int, "bars": int, "low": float, "high": float}
+WORDS = tuple(f.name for f in fields(Control) if f.name != "do")
+NUMBERS = {
+    "variation": int,
+    "bars": int,
+    "number": int,
+    "value": float,
+    "low": float,
+    "high": float,
+}
 
 
 def add_command(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -37,7 +45,6 @@ def learn_command(args: argparse.Namespace) -> int:
     """Ask, listen, write the rig, and tell a performance that plays with it."""
     from engine.control_fields import CONTROL_ACTIONS
     from engine.learn import Learner, LearnError, check_words, learn
-    from engine.patch_controls import Control
     from engine.rig_load import LoadedRig, check_rig, default_rig, load_rig
     from engine.rig_write import HEAD, changed, save
     from engine.set_load import load_performance
@@ -46,8 +53,7 @@ def learn_command(args: argparse.Namespace) -> int:
     if args.action not in CONTROL_ACTIONS:
         print(f"{args.action}: expected one of {', '.join(CONTROL_ACTIONS)}", file=sys.stderr)
         return WRONG
-    known = {f.name for f in fields(Control)}
-    control = Control(args.action, **{w: getattr(args, w) for w in WORDS if w in known})
+    control = Control(args.action, **{w: getattr(args, w) for w in WORDS})
     running = _running(args.name)
     patch_file = args.patch or (Path(running["patch"]) if running.get("patch") else DEFAULT_PATCH)
     rig_file = args.rig or (Path(running["rig"]) if running.get("rig") else default_rig())

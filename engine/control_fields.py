@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from engine.ask import CAPTURE_BARS
 from engine.conductor_hands import ACTIONS
+from engine.layout import MAX_LATENTS
 from engine.patch import BUSES, EFFECTS
 from engine.patch_controls import FOR_PADS, KEY_EXPECTED, KEY_FORM, MASTER, Control
 from engine.patch_kinds import Choice, Field, Named, Number, Text
@@ -24,7 +25,9 @@ CONTROL_FIELDS: dict[type, dict[str, Field]] = {
         "setting": Field(Choice(tuple(SETTINGS)), optional=True),
         "variation": Field(Number(1, VARIATIONS, whole=True), optional=True),
         "bars": Field(Choice(CAPTURE_BARS), optional=True),
-        "what": Field(Text("the name of a song or a scene"), optional=True),
+        "what": Field(Text("the name of a song, scene, player, mood or route"), optional=True),
+        "number": Field(Number(1, MAX_LATENTS, "(of a player's controls)", True), optional=True),
+        "value": Field(Number(-1000, 1000), optional=True),
         "low": Field(END, optional=True),
         "high": Field(END, optional=True),
     }

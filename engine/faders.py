@@ -2,7 +2,8 @@
 
 Levels and sends follow a square law that ends at `high` (0 dB where the control does not say), so a
 fader's own top is never louder than the patch; a control that says `low` runs evenly in dB between
-the two. A strip's setting runs over its whole range, in octaves where it is a frequency.
+the two. A strip's setting runs over its whole range, in octaves where it is a frequency; densities
+and players' controls run evenly over theirs.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from engine.conductor import Conductor
 
 OFF_DB = -90.0
+RANGES = {"density": (0.0, 1.0), "control": (-1.0, 1.0)}
 
 
 def value_at(control: Control, position: float) -> float:
     """dB, or the setting's unit. position: 0..1."""
-    if control.do == "strip" or control.low is not None:
+    if _even(control):
         low, high = _ends(control)
         if _octaves(control):
             return low * float((high / low) ** position)
@@ -34,7 +36,7 @@ def value_at(control: Control, position: float) -> float:
 
 def position_of(control: Control, value: float) -> float:
     """value_at backwards, 0..1; what lies beyond an end is at that end."""
-    if control.do == "strip" or control.low is not None:
+    if _even(control):
         low, high = _ends(control)
         if _octaves(control):
             position = math.log(max(value, low) / low) / math.log(high / low)
@@ -46,8 +48,13 @@ def position_of(control: Control, value: float) -> float:
     return min(1.0, max(0.0, position))
 
 
+def _even(control: Control) -> bool:
+    return control.do == "strip" or control.do in RANGES or control.low is not None
+
+
 def _ends(control: Control) -> tuple[float, float]:
-    low, high = SETTINGS[control.setting or ""] if control.do == "strip" else (OFF_DB, 0.0)
+    usual = SETTINGS[control.setting or ""] if control.do == "strip" else (OFF_DB, 0.0)
+    low, high = RANGES.get(control.do, usual)
     low = low if control.low is None else max(low, control.low)
     return low, high if control.high is None else control.high
 
@@ -62,6 +69,8 @@ def in_force(conductor: Conductor, control: Control) -> float | None:
     names = source_names(conductor.patch)
     if control.do == "level":
         return level_in_force(conductor, str(control.source))
+    if control.do in RANGES:
+        return _steered(conductor, control)
     if control.source not in names:
         return None
     index = names.index(control.source)
@@ -71,6 +80,18 @@ def in_force(conductor: Conductor, control: Control) -> float | None:
     if control.do == "strip" and kind == "input":
         return strip_in_force(conductor, name, control.setting or "")
     return None
+
+
+def _steered(conductor: Conductor, control: Control) -> float | None:
+    steering, patch = conductor.steering, conductor.patch
+    if control.do == "density":
+        known = control.role in patch.roles
+        return steering.density_of(patch, str(control.role), None) if known else None
+    if control.what not in patch.players:
+        return None
+    own = steering.controls.get(control.what, [])
+    at = (control.number or 1) - 1
+    return own[at] if at < len(own) else 0.0
 
 
 def level_in_force(conductor: Conductor, source: str) -> float | None:

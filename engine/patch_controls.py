@@ -26,7 +26,7 @@ CC_MAX, DATA_MAX = 119, 127  # controllers from 120 on are MIDI's own
 MASTER = "master"
 SAFE_ACTIONS = ("dry", "panic", MASTER)
 FOOT_SWITCHES = {"this_is_one": 64, "next_scene": 66}
-FADERS = ("level", "send", "strip", MASTER)
+FADERS = ("level", "send", "strip", "density", "control", MASTER)
 # The words that an action cannot do without.
 NEEDS: dict[str, tuple[str, ...]] = {
     "level": ("source",),
@@ -40,6 +40,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "pick": ("role", "variation"),
     "song": ("what",),
     "scene": ("what",),
+    "arm": ("source",),
+    "density": ("role",),
+    **dict.fromkeys(("control", "player", "centre", "freeze_player", "vibe", "route"), ("what",)),
+    **dict.fromkeys(("tempo", "nudge", "shift", "phrase"), ("value",)),
 }
 # They mean a stem by its number, which no control knows.
 FOR_PADS = frozenset(
@@ -84,7 +88,7 @@ def key_of(name: str) -> Key:
 class Control:
     """do: an action. The words that go with it are those of engine/ask.py. low, high: of a fader,
     what its ends stand for (dB, or the setting's own unit); None: off to 0 dB, or the whole range.
-    """
+    value: of a press."""
 
     do: str = ""
     role: str | None = None
@@ -94,14 +98,16 @@ class Control:
     variation: int | None = None
     bars: int | None = None
     what: str | None = None
+    number: int | None = None
+    value: float | None = None
     low: float | None = None
     high: float | None = None
 
     @property
     def words(self) -> dict[str, Any]:
         """What is said with the action, without what is not."""
-        named = ("role", "source", "bus", "setting", "variation", "bars", "what")
-        return {w: v for w in named if (v := getattr(self, w)) is not None}
+        ends = ("do", "low", "high")
+        return {w: v for w, v in vars(self).items() if v is not None and w not in ends}
 
     def __str__(self) -> str:
         return " ".join((self.do, *(str(v) for v in self.words.values())))

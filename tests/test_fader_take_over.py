@@ -16,7 +16,18 @@ from engine.ask import Ask
 from engine.faders import OFF_DB, in_force, position_of, value_at
 from engine.layout import PRESS, CommandKind, SafeKind
 from engine.mixer import BUS_ORDER, linear
-from engine.patch import Clock, Groups, Input, MidiIn, Output, Patch, Strip, source_names
+from engine.patch import (
+    Clock,
+    Groups,
+    Input,
+    MidiIn,
+    Output,
+    Patch,
+    Player,
+    Role,
+    Strip,
+    source_names,
+)
 from engine.patch_controls import Control, key_of
 from engine.song import Scene, Song
 
@@ -26,10 +37,14 @@ FADERS = {
     "cc3": Control("strip", source="input.horn", setting="low_db"),
     "cc4": Control("level", source="group.ai", high=6.0),
     "cc5": Control("level", source="input.nobody"),
+    "cc6": Control("control", what="mist", number=2),
+    "cc8": Control("density", role="drums"),
 }
 PATCH = Patch(
     inputs={"horn": Input(channel=1, to={"main": -6.0}, strip=Strip(low_db=12.0))},
     midi={"box": MidiIn(controls=FADERS, foot_switches=False)},
+    players={"mist": Player(model="rave", listens="horn", to={"main": 0.0})},
+    roles={"drums": Role(density=0.25)},
     groups=Groups(ai=-12.0),
     outputs={"main": Output((1, 2))},
     clock=Clock(bpm=120.0, bars_per_phrase=2),
@@ -186,6 +201,17 @@ def test_a_group_is_met_where_the_patch_has_it() -> None:
     box = Box()
     assert box.move(4, 127) == []
     assert box.move(4, 20) != []
+
+
+def test_players_and_densities_are_steered_from_where_they_are() -> None:
+    box = Box()
+    assert box.move(6, 20) == []
+    assert box.move(6, 64) == ["mist 2: 0.01"]
+    assert box.move(6, 127) == ["mist 2: 1"]
+    box.desk.conductor.act("centre", box.desk.now, ask=Ask(box.desk.now, what="mist"))
+    assert box.move(6, 120) == []
+    assert box.move(8, 127) == []
+    assert len(box.move(8, 10)) == 1
 
 
 def test_what_the_patch_does_not_have_is_said_and_does_nothing() -> None:

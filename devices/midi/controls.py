@@ -102,8 +102,13 @@ class Controls:
         return acts
 
     def _ask(self, control: Control, position: float, now: int) -> Ask:
-        word = "value" if control.do == "strip" else "db"
-        return Ask(now, **{**control.words, word: round(value_at(control, position), 2)})
+        value = round(value_at(control, position), 2)
+        said: dict[str, Any] = {"db": value}
+        if control.do in ("strip", "density"):
+            said = {"value": value}
+        elif control.do == "control":
+            said = {"values": (value,)}
+        return Ask(now, **{**control.words, **said})
 
     def _said(self, port: int, key: Key, fader: Fader, value: float) -> dict[str, Any]:
         return {
