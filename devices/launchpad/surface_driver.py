@@ -16,7 +16,7 @@ import numpy as np
 from devices.launchpad import open_driver
 from devices.launchpad.hand import Hand
 from devices.launchpad.layout import Action, ActionKind, PageState
-from devices.launchpad.mk3 import Driver
+from devices.launchpad.mk3 import FRAME_NS, Driver
 from devices.launchpad.pages import paint
 from devices.launchpad.view import page_state
 from devices.midi.ports import PortKind, port_table
@@ -26,8 +26,6 @@ from engine.layout import MIDI_BYTES_MAX, MIDI_OUT
 from engine.patch import CAPTURE_MAKER
 from engine.shm import Shared
 from engine.surface import PressKind
-
-FRAME_NS = 30_000_000
 
 Act = tuple[str, Ask]
 
@@ -42,7 +40,7 @@ class PadSurface:
         self._name = name
         self._driver = driver
         self.hand = Hand()
-        self._painted_ns = 0
+        self._due_ns = 0
         self._state: PageState | None = None
 
     @classmethod
@@ -67,7 +65,7 @@ class PadSurface:
             if press.kind in (PressKind.LOST, PressKind.CONNECTED):
                 self._driver.forget()
             if press.kind is not PressKind.PRESSURE:
-                self._painted_ns = 0  # a press answers at once
+                self._due_ns = 0  # a press answers at once
             # A new conductor has painted nothing yet: what was pressed meanwhile meant this page.
             now_ns = int(record["mono_ns"])
             shown = self._state or self._look(conductor, self._shared.now(), now_ns)
@@ -86,11 +84,12 @@ class PadSurface:
         return Ask(frame, role, found.stem, **found.words)
 
     def show(self, conductor: Conductor, now: int) -> None:
-        """Paint what changed, thirty times a second."""
+        """Paint what changed, forty times a second."""
         now_ns = time.monotonic_ns()
-        if now_ns - self._painted_ns < FRAME_NS:
+        if now_ns < self._due_ns:
             return
-        self._painted_ns = now_ns
+        late = now_ns - self._due_ns
+        self._due_ns = now_ns + FRAME_NS if late >= FRAME_NS else self._due_ns + FRAME_NS
         self._state = self._look(conductor, now, now_ns)
         beat = conductor.line.beat_at(now) if conductor.line else math.nan
         for message in self._driver.render(paint(self._state, beat), now_ns):
