@@ -252,7 +252,9 @@ def _parser() -> argparse.ArgumentParser:
     add_learn(add)
     c = add("replay", replay, "render a recorded performance again")
     c.add_argument("session", type=Path, help="a session folder, or one of its takes")
-    c.add_argument("--check", action="store_true", help="is main what was recorded, bit for bit?")
+    c.add_argument(
+        "--check", action="store_true", help="is all that left what was recorded, bit for bit?"
+    )
     c.add_argument("--out", type=Path, help="a WAV of the main bus, rendered again")
     c.add_argument("--export", type=Path, help="folder for aligned tracks, stems and MIDI")
     c.add_argument("--mute", action="append", default=[], metavar="SOURCE")
