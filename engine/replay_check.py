@@ -47,6 +47,7 @@ def check(session: Session, replay: Replay) -> Check:
     begun = time.perf_counter()
     rendered = 0
     lost = _holes(session)
+    unknown = False  # an input is missing, and what is made from here on remembers it
     for block in replay.blocks():
         rendered += block.n
         if block.t > expected:
@@ -54,7 +55,8 @@ def check(session: Session, replay: Replay) -> Check:
         expected = block.t + block.n
         recorded = outputs.recorded(block)
         holes = any(s < expected and block.t < e for s, e in lost) and block.again is None
-        if recorded is None or expected > known or holes:
+        unknown = unknown or expected > known
+        if recorded is None or unknown or holes:
             result.gaps.append((block.t, block.n))
             continue
         result.frames += block.n
