@@ -10,7 +10,7 @@ while anything is soloed the cue bus carries that alone, and nothing else change
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from engine.ask import Ask
 from engine.layout import AUDITION_SLOTS, CommandKind, LevelKind
 from engine.mixer import BUS_ORDER, linear, sends_of
-from engine.patch import AUDITION, GROUPS, Patch, pedals_of, source_names
+from engine.patch import AUDITION, GROUPS, Patch, insert_at, pedals_of, source_names
 from engine.stem import StemState
 from engine.strip import SETTINGS, WITHOUT, fits
 
@@ -43,11 +43,12 @@ class Howling:
 
 @dataclass
 class MixState:
-    """What hands have set: levels in dB by name, sources muted and soloed. audition: which of
-    AUDITION_SLOTS a stem was last listened to in. guarded: by source."""
+    """What hands have set: levels in dB by name, sources muted, without their insert, soloed.
+    audition: which of AUDITION_SLOTS a stem was last listened to in. guarded: by source."""
 
     levels: dict[str, float] = field(default_factory=dict)
     muted: list[str] = field(default_factory=list)
+    bypassed: list[str] = field(default_factory=list)
     soloed: list[str] = field(default_factory=list)
     guarded: dict[str, Howling] = field(default_factory=dict)
     audition: int = 0
@@ -157,6 +158,20 @@ def mute(conductor: Conductor, ask: Ask) -> str:
     fields = {"slot": index, "c": int(LevelKind.MUTE), "frame": ask.now}
     conductor.command(CommandKind.LEVEL, x=0.0 if on else 1.0, a=_frames(conductor, ask), **fields)
     return f"{ask.source} {'muted' if on else 'open'}"
+
+
+def insert(conductor: Conductor, ask: Ask) -> str:
+    """source, on: its plug-in or pedal heard, or the strip itself."""
+    index = _source(conductor, ask)
+    if isinstance(index, str):
+        return index
+    if insert_at(conductor.patch, str(ask.source)) is None:
+        return f"{ask.source} has no insert"
+    bypassed = replace(ask, on=None if ask.on is None else not ask.on)
+    off = _turned(conductor.mix.bypassed, bypassed)
+    fields = {"slot": index, "c": int(LevelKind.INSERT), "frame": ask.now}
+    conductor.command(CommandKind.LEVEL, x=0.0 if off else 1.0, a=_frames(conductor, ask), **fields)
+    return f"{ask.source} {'without its insert' if off else 'with its insert'}"
 
 
 def solo(conductor: Conductor, ask: Ask) -> str:
@@ -288,6 +303,7 @@ MIX_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {
     "level": level,
     "send": send,
     "mute": mute,
+    "insert": insert,
     "solo": solo,
     "audition": audition,
     "strip": strip,

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.ask import Ask
-from engine.conductor_mix import click, level, level_of, mute, solo
+from engine.conductor_mix import click, insert, level, level_of, mute, solo
 from engine.conductor_songs import standby
 from engine.conductor_steer import SteerState, freeze
 from engine.conductor_stems import let_in
@@ -107,6 +107,11 @@ def _levels_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
 def _muted_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
     for name in set(before) ^ set(after):
         mute(c, Ask(ask.now, source=name, on=name in before))
+
+
+def _bypassed_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
+    for name in set(before) ^ set(after):
+        insert(c, Ask(ask.now, source=name, on=name not in before))
 
 
 def _soloed_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
@@ -226,6 +231,10 @@ def _look_muted(c: Conductor) -> list[str]:
     return list(c.mix.muted)
 
 
+def _look_bypassed(c: Conductor) -> list[str]:
+    return list(c.mix.bypassed)
+
+
 def _look_soloed(c: Conductor) -> list[str]:
     return list(c.mix.soloed)
 
@@ -254,6 +263,7 @@ LOOKS: dict[str, tuple[_Look, _Back]] = {
     "captures": (_captures, _captures_back),
     "levels": (_look_levels, _levels_back),
     "muted": (_look_muted, _muted_back),
+    "bypassed": (_look_bypassed, _bypassed_back),
     "soloed": (_look_soloed, _soloed_back),
     "sends": (_sends, _sends_back),
     "click": (_look_click, _turn_back(click)),
@@ -276,6 +286,7 @@ UNDONE: dict[str, tuple[str, ...]] = {
     "arm": ("armed",),
     "level": ("levels",),
     "mute": ("muted",),
+    "insert": ("bypassed",),
     "solo": ("soloed",),
     "send": ("sends",),
     "click": ("click",),

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.kernel import ffi, lib, pointer
-from engine.layout import InsertOff, ReportKind
+from engine.layout import InsertOff, LevelKind, ReportKind
 from engine.mixer import Mixer
 from engine.patch import Insert, Patch, pedals_of
 from engine.plugin import Effect, PluginError
@@ -40,15 +40,16 @@ log = logging.getLogger("segue.inserts")
 
 @dataclass
 class Loaded:
-    """A plug-in that plays. source: index. rows: of that source, (2, MAX_FRAMES); row: a
-    pointer to them. mono: only the first of them holds the strip. cell: a pointer to the effect's.
-    last: what it gave last, a value a side."""
+    """A plug-in that plays. source: index. rows: of that source, (2, MAX_FRAMES); row: a pointer to
+    them. on: its ramp, by hand. mono: only the first row holds the strip. cell: a pointer to the
+    effect's. last: what was heard last, a value a side."""
 
     source: int
     name: str
     effect: Effect
     rows: np.ndarray
     row: Any
+    on: Any
     mono: bool
     cell: Any
     last: Any
@@ -99,7 +100,8 @@ class Inserts:
             mono = source.startswith("input.")
             rows = mixer.sources[index]
             cell, last = pointer(effect.cell), ffi.new("float[2]")
-            loaded = Loaded(index, source, effect, rows, mixer.row(index), mono, cell, last, word)
+            row, on = mixer.row(index), mixer.level(LevelKind.INSERT, index)
+            loaded = Loaded(index, source, effect, rows, row, on, mono, cell, last, word)
             self._playing.append(loaded)
             news.append((index, ReportKind.INSERT_ON, effect.latency))
         self.busy = bool(self._playing or news)
@@ -116,7 +118,7 @@ class Inserts:
         self._news = ()
         failed = False
         for loaded in self._playing:
-            why = self._run(loaded, n)
+            why = self._run(loaded, t, n)
             if why is not None:
                 failed = loaded.off = True
                 control.report(ReportKind.INSERT_OFF, t, slot=loaded.source, a=int(why))
@@ -124,7 +126,7 @@ class Inserts:
             self._playing = [loaded for loaded in self._playing if not loaded.off]
         self.busy = bool(self._playing)
 
-    def _run(self, loaded: Loaded, n: int) -> InsertOff | None:
+    def _run(self, loaded: Loaded, t: int, n: int) -> InsertOff | None:
         """One block; why it cannot go on, if so."""
         effect = loaded.effect
         both, stride = effect.channels == 2, MAX_FRAMES
@@ -135,15 +137,13 @@ class Inserts:
             made = effect.run(n)
             if made is not None:
                 given = ffi.from_buffer("float[]", made)
-                if lib.seg_take(given, both, n, loaded.row, stride, loaded.last):
+                if lib.seg_take(given, both, loaded.on, t, n, loaded.row, stride, loaded.last):
                     return None
         except Exception:
             why = InsertOff.FAILED
         finally:
             self._words[0] = 0
         rows = loaded.rows
-        if loaded.mono:
-            rows[1, :n] = rows[0, :n]
         k = min(n, OVER_FRAMES)  # from what it gave last to the strip itself
         part = np.linspace(0.0, 1.0, k, endpoint=False, dtype=np.float32)
         rows[:, :k] *= part
@@ -160,6 +160,7 @@ def lay_pedals(patch: Patch, mixer: Mixer, state: np.ndarray, rate: float) -> No
         cells[i].back = mixer.index[f"input.{insert.returns}"]
         cells[i].patience = round(PATIENCE_S * rate)
         cells[i].step = 1.0 / (CROSSFADE_S * rate)
+        cells[i].on = mixer.level(LevelKind.INSERT, cells[i].source)
         cells[i].state = pointer(state[i : i + 1], "seg_pedal_state *")
     mixer.desk.pedals, mixer.desk.pedal_count = cells, len(given)
 

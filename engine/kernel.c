@@ -395,7 +395,7 @@ int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, i
   for (int i = 0; i < d->pedal_count; i++) {
     seg_pedal *p = &d->pedals[i];
     float *row = source_row(d, p->source);
-    wrong += seg_pedal_run(p, row, source_row(d, p->back), row + d->stride, n);
+    wrong += seg_pedal_run(p, row, source_row(d, p->back), row + d->stride, t, n);
   }
   if (d->mod_count) seg_modulate(d, in, channels, t, n);
   return wrong;

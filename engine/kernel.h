@@ -224,6 +224,7 @@ typedef struct {
   int64_t patience; /* loud frames without an answer until it is taken for gone */
   double step;      /* of the crossfade, a frame */
   seg_pedal_state *state;
+  const seg_ramp *on; /* by hand: 1 what comes back, 0 the strip */
   int32_t turned; /* of this block: 1 came back, -1 went away */
   int32_t pad;
 } seg_pedal;
@@ -419,9 +420,10 @@ void seg_ring_skip(seg_ring *ring, uint32_t count);
 
 void seg_delay_run(seg_delay *delay, float *left, float *right, int n);
 void seg_reverb_run(seg_reverb *reverb, float *left, float *right, int n);
-void seg_lend(const float *rows, int64_t stride, int mono, int both, int n, float *cell);
-int seg_take(const float *made, int both, int n, float *rows, int64_t stride, float *last);
-int seg_pedal_run(seg_pedal *pedal, float *row, const float *back, float *sent, int n);
+void seg_lend(float *rows, int64_t stride, int mono, int both, int n, float *cell);
+int seg_take(const float *made, int both, const seg_ramp *on, int64_t t, int n, float *rows,
+             int64_t stride, float *last);
+int seg_pedal_run(seg_pedal *pedal, float *row, const float *back, float *sent, int64_t t, int n);
 void seg_strip_run(seg_strip *strip, float *x, int64_t t, int n);
 
 int64_t seg_tap(seg_ring *ring, const float *const *rows, int channels, int64_t t, int n);

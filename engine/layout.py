@@ -92,6 +92,7 @@ class LevelKind(IntEnum):
     GUARD = 2  # slot=source index: lowered while it howls
     GROUP = 3  # slot=index in engine.mixer.GROUPS
     BUS = 4  # slot=bus index
+    INSERT = 5  # slot=source index: how much of its insert is heard, 1 all, 0 the strip itself
 
 
 COMMAND = np.dtype(

@@ -140,6 +140,7 @@ class Mixer:
             LevelKind.GUARD: cell["guards"],
             LevelKind.GROUP: cell["groups"],
             LevelKind.BUS: cell["bus_levels"],
+            LevelKind.INSERT: cell["inserts"],
         }
         for i, group in enumerate(GROUPS):
             cell["groups"][i]["g0"] = cell["groups"][i]["g1"] = linear(getattr(patch.groups, group))

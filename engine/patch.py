@@ -385,6 +385,18 @@ def source_names(patch: Patch) -> list[str]:
     ]
 
 
+def insert_at(patch: Patch, source: str) -> Insert | None:
+    """A source's insert, if it has one."""
+    kind, _, name = source.partition(".")
+    parts: dict[str, Any] = {
+        "input": patch.inputs,
+        "voice": patch.voices,
+        "texture": patch.players,
+    }
+    given = parts.get(kind, {}).get(name)
+    return None if given is None else given.insert
+
+
 def pedals_of(patch: Patch) -> dict[str, Insert]:
     """The pedals by the input in whose strip they stand."""
     return {n: i.insert for n, i in patch.inputs.items() if i.insert is not None and i.insert.pedal}

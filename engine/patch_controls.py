@@ -33,6 +33,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "send": ("source", "bus"),
     "strip": ("source", "setting"),
     "mute": ("source",),
+    "insert": ("source",),
     "solo": ("source",),
     "enter": ("role",),
     "regenerate": ("role",),

@@ -161,6 +161,7 @@ STATE = np.dtype(
         ("bus_levels", RAMP, (MAX_BUSES,)),
         ("duck", DUCK),
         ("pedals", PEDAL, (MAX_PEDALS,)),
+        ("inserts", RAMP, (MAX_SOURCES,)),
     ],
     align=True,
 )
@@ -186,7 +187,7 @@ def fresh() -> np.ndarray:
     """A state of shape (1,): everything silent, master and fade at unity."""
     state = np.zeros(1, STATE)
     forget(state["voices"])
-    levels = ("faders", "mutes", "guards", "groups", "bus_levels")
+    levels = ("faders", "mutes", "guards", "groups", "bus_levels", "inserts")
     for name in ("master", "ai", "fade", *levels):
         state[0][name]["g0"] = state[0][name]["g1"] = 1.0
     state[0]["duck"]["gain"] = 1.0

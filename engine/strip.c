@@ -174,7 +174,7 @@ void seg_strip_run(seg_strip *p, float *x, int64_t t, int n) {
  * samples that are exactly zero are nothing: a cable or a converter always has some noise, a client
  * that has gone has none, and one that gates is not asked while the strip is quiet. A function of
  * the samples alone. Returns 1 if it has turned. */
-int seg_pedal_run(seg_pedal *p, float *row, const float *back, float *sent, int n) {
+int seg_pedal_run(seg_pedal *p, float *row, const float *back, float *sent, int64_t t, int n) {
   seg_pedal_state *s = p->state;
   int64_t before = s->there;
   for (int i = 0; i < n; i++) {
@@ -186,10 +186,11 @@ int seg_pedal_run(seg_pedal *p, float *row, const float *back, float *sent, int 
       s->there = 0;
     s->wet += s->there ? p->step : -p->step;
     s->wet = s->wet > 1 ? 1 : s->wet < 0 ? 0 : s->wet;
-    if (s->wet == 1)
+    double wet = s->wet * seg_ramp_at(p->on, t + i);
+    if (wet == 1)
       row[i] = back[i];
-    else if (s->wet > 0)
-      row[i] = (float)((1 - s->wet) * x + s->wet * back[i]);
+    else if (wet > 0)
+      row[i] = (float)((1 - wet) * x + wet * back[i]);
   }
   p->turned = (int32_t)(s->there - before);
   return p->turned != 0;
@@ -198,15 +199,18 @@ int seg_pedal_run(seg_pedal *p, float *row, const float *back, float *sent, int 
 /* ---- a plug-in in the strip ---- */
 
 /* The strip's n frames to `cell`: two channels one after the other, or the first alone. mono: only
- * the first row holds the strip. */
-void seg_lend(const float *rows, int64_t stride, int mono, int both, int n, float *cell) {
+ * the first row holds the strip; then both do. */
+void seg_lend(float *rows, int64_t stride, int mono, int both, int n, float *cell) {
+  if (mono) memcpy(rows + stride, rows, sizeof(float) * (size_t)n);
   memcpy(cell, rows, sizeof(float) * (size_t)n);
-  if (both) memcpy(cell + n, mono ? rows : rows + stride, sizeof(float) * (size_t)n);
+  if (both) memcpy(cell + n, rows + stride, sizeof(float) * (size_t)n);
 }
 
-/* What came of it, in the same order, to both rows, and its last frame to `last`. 0, and nothing is
- * touched, if any of it is not finite. */
-int seg_take(const float *made, int both, int n, float *rows, int64_t stride, float *last) {
+/* What came of it, in the same order, to both rows, as far as it is on (1: all of it, 0: the strip
+ * itself, which both rows hold), and its last frame to `last`. 0, and nothing is touched, if any of
+ * it is not finite. */
+int seg_take(const float *made, int both, const seg_ramp *on, int64_t t, int n, float *rows,
+             int64_t stride, float *last) {
   uint32_t worst = 0;
   for (int i = 0; i < (both ? 2 * n : n); i++) {
     uint32_t bits;
@@ -215,10 +219,17 @@ int seg_take(const float *made, int both, int n, float *rows, int64_t stride, fl
     worst = bits > worst ? bits : worst;
   }
   if (worst == 0x7f800000u) return 0;
-  const float *right = both ? made + n : made;
-  memcpy(rows, made, sizeof(float) * (size_t)n);
-  memcpy(rows + stride, right, sizeof(float) * (size_t)n);
-  last[0] = made[n - 1];
-  last[1] = right[n - 1];
+  for (int side = 0; side < 2; side++) {
+    const float *wet = both && side ? made + n : made;
+    float *row = rows + side * stride;
+    if (t >= on->f1 && on->g1 == 1)
+      memcpy(row, wet, sizeof(float) * (size_t)n);
+    else if (t < on->f1 || on->g1 != 0)
+      for (int i = 0; i < n; i++) {
+        double part = seg_ramp_at(on, t + i);
+        row[i] = (float)((1 - part) * row[i] + part * wet[i]);
+      }
+    last[side] = row[n - 1];
+  }
   return 1;
 }

@@ -124,6 +124,34 @@ def test_nothing_but_the_strip_reaches_the_pedal_whatever_a_hand_does() -> None:
     assert "pedal" in said
 
 
+def test_a_hand_takes_the_pedal_out_and_undo_brings_it_back() -> None:
+    stage = Stage(PATCH)
+    desk = Desk(patch=PATCH)
+
+    def hand(name: str, **words: object) -> str:
+        said = desk.conductor.act(name, desk.now, ask=Ask(desk.now, **words))
+        for command in desk.conductor.commands:
+            command["frame"] = 0
+            stage.shared.ring("commands").push(command)
+        desk.conductor.commands.clear()
+        return said
+
+    def heard() -> np.ndarray:
+        out = stage.play(sound)
+        assert np.array_equal(out[:, SENT], sound[:, 0])  # it goes out all the time
+        return out[FADE:, MAIN]
+
+    sound = np.stack([noise(4096, 1), noise(4096, 2)], axis=1)
+    assert np.array_equal(heard(), sound[FADE:, 1])
+    assert hand("insert", source="input.guitar") == "input.guitar without its insert"
+    assert np.array_equal(heard(), sound[FADE:, 0])
+    assert desk.conductor.mix.bypassed == ["input.guitar"]
+    hand("undo")
+    assert np.array_equal(heard(), sound[FADE:, 1])
+    assert desk.conductor.mix.bypassed == []
+    assert hand("insert", source="input.pedals") == "input.pedals has no insert"
+
+
 def test_a_wire_in_the_pedals_place_does_not_grow() -> None:
     """Out and in again a block later, as over JACK: heard once, and as loud."""
     stage = Stage(PATCH)

@@ -89,6 +89,22 @@ def test_stretches_that_a_command_cuts_off_make_no_hole(folder: Path) -> None:
     assert all(np.array_equal(out[0], other) for other in out[1:])
 
 
+@pytest.mark.parametrize("block", [1, 65, 128])
+def test_a_hand_turns_it_off_and_on_without_a_step(folder: Path, block: int) -> None:
+    stage = stage_of(folder, "gain", 1.0, block)
+    heard = sound(3000)
+    at = stage.t
+    turn = {"slot": 0, "c": LevelKind.INSERT, "a": 480}
+    stage.command(CommandKind.LEVEL, frame=at + 500, x=0.0, **turn)
+    stage.command(CommandKind.LEVEL, frame=at + 2001, x=1.0, **turn)
+    out = stage.play(heard)[:, 0]
+    f = np.arange(3000)
+    wet = np.interp(f, [500, 980, 2001, 2481], [1.0, 0.0, 0.0, 1.0])
+    dry = heard[:, 0].astype(np.float64)
+    assert np.allclose(out, (1 - wet) * dry + wet * 2 * dry, atol=1e-7)
+    assert np.array_equal(out[980:2001], heard[980:2001, 0])
+
+
 def test_one_that_begins_to_return_nan_is_left_out_without_a_step(folder: Path) -> None:
     stage = stage_of(folder, "nan-later", 0.75)
     t = np.arange(5 * RATE)[:, None] / RATE
