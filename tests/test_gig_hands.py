@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from devices.launchpad.emulated import EmulatedMk3
 from devices.launchpad.layout import Action, ActionKind, PadStem, PageState
-from devices.launchpad.mk3 import INQUIRY, PROGRAMMER_MODE, Mk3, bulk
+from devices.launchpad.mk3 import PROGRAMMER_MODE, Mk3
 from devices.launchpad.pages import action, paint
-from devices.launchpad.units import identity
-from engine.gig.hands import PADS, STEADY_FRAMES, Lights, stop_button, transport_pad
+from engine.gig.hands import PADS, STEADY_S, ready_pads, stop_button, transport_pad
 from engine.gig.stage import Missed, missed_in
 from engine.shm_records import LEDGER
 from engine.stem import StemState
@@ -24,22 +24,22 @@ def page(states: list[StemState], role: str = "chords") -> PageState:
     return PageState(roles=roles)
 
 
-def shown(states: list[StemState], seconds: float, lights: Lights | None = None) -> Lights:
-    """What the stand-in shows after `seconds` of a page at 120 BPM, painted 30 times a second."""
-    lights = lights or Lights()
-    lights.take(PROGRAMMER_MODE, 0.0)
+def shown(states: list[StemState], seconds: float) -> EmulatedMk3:
+    """The unit after `seconds` of a page at 120 BPM, painted 30 times a second."""
+    unit = EmulatedMk3()
+    unit.hear(PROGRAMMER_MODE, 0)
     driver = Mk3()
     for k in range(int(seconds * 30)):
-        now = k / 30
-        for message in driver.render(paint(page(states), now * 2.0), int(now * 1e9)):
-            lights.take(message, now)
-    return lights
+        now_ns = round(k * 1e9 / 30)
+        for message in driver.render(paint(page(states), k / 15), now_ns):
+            unit.hear(message, now_ns)
+    return unit
 
 
 @pytest.mark.parametrize("state", list(StemState))
 def test_only_a_ready_stem_is_taken_for_ready(state: StemState) -> None:
-    lights = shown([StemState.GENERATING, state], 4.0)
-    found = lights.ready(ROLES, "chords", 4.0)
+    unit = shown([StemState.GENERATING, state], 4.0)
+    found = ready_pads(unit, ROLES, "chords", 4.0)
     assert bool(found) == (state is StemState.READY)
     if found:
         press = Press(PressKind.DOWN, found[-1], 100)
@@ -48,24 +48,10 @@ def test_only_a_ready_stem_is_taken_for_ready(state: StemState) -> None:
 
 
 def test_a_pad_has_to_be_lit_for_a_while() -> None:
-    lights = shown([StemState.READY], 0.1)
-    assert lights.ready(ROLES, "chords", 0.1) == []
-    assert lights.ready(ROLES, "chords", STEADY_FRAMES + 0.1) != []
-    assert lights.ready(ROLES, "bass", STEADY_FRAMES + 0.1) == []
-
-
-def test_nothing_is_shown_outside_programmer_mode() -> None:
-    lights = Lights()
-    lights.take(bulk({52: (1, 2, 3)}), 0.0)
-    assert lights.cells == {}
-
-
-def test_the_inquiry_is_answered_as_the_device_does() -> None:
-    answer = Lights().take(INQUIRY, 0.0)
-    assert answer is not None
-    told = identity(answer)
-    assert told is not None
-    assert told.version == "0465"
+    unit = shown([StemState.READY], 0.1)
+    assert ready_pads(unit, ROLES, "chords", 0.1) == []
+    assert ready_pads(unit, ROLES, "chords", STEADY_S + 0.1) != []
+    assert ready_pads(unit, ROLES, "bass", STEADY_S + 0.1) == []
 
 
 @pytest.mark.parametrize("kind", list(PADS.values()))

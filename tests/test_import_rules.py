@@ -43,7 +43,11 @@ ASSEMBLING = {
         "devices.launchpad.mk3",
     },
     # the gig is a whole night: players, hands and sound servers around `segue run`
-    "engine/gig/hands.py": {"devices.launchpad.layout", "devices.launchpad.mk3"},
+    "engine/gig/hands.py": {
+        "devices.launchpad.emulated",
+        "devices.launchpad.layout",
+        "devices.launchpad.mk3",
+    },
     "engine/gig/stage.py": {"devices.audio.jack_clock"},
 }
 # A patch's models, and benchmarks, are loaded by name in these alone.

@@ -1,17 +1,16 @@
-"""The hands of the night: a Launchpad's and a keyboard's stand-ins, as other MIDI clients.
+"""The hands of the night: a Launchpad and a keyboard, as other MIDI clients.
 
-The stand-in speaks the Launchpad Pro MK3's wire: it answers the inquiry, takes Programmer mode,
-shows what bulk messages light, and sends presses. A hand sees only what is lit. One thread; not
-real-time safe. Made while JACK_DEFAULT_SERVER names the night's server.
+The Launchpad is the emulated one; a hand sees only what is lit. One thread; not real-time safe.
+Made while JACK_DEFAULT_SERVER names the night's server.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 
 import rtmidi
 
+from devices.launchpad.emulated import EmulatedMk3
 from devices.launchpad.layout import (
     CAPTURE,
     DRY_PAD,
@@ -23,23 +22,14 @@ from devices.launchpad.layout import (
     ActionKind,
     pad,
 )
-from devices.launchpad.mk3 import (
-    INQUIRY,
-    INQUIRY_ANSWER,
-    LEFT,
-    LIVE_MODE,
-    PROGRAMMER_MODE,
-    RIGHT,
-    decode,
-)
+from devices.launchpad.mk3 import RIGHT
 from engine.gig.song import Do
-from engine.surface import Cells, pale, role_colour
+from engine.surface import pale, role_colour
 
 PADS_CLIENT = "LPProMK3 MIDI"
 KEYS_CLIENT = "Gig Keyboard"
-VERSION = bytes((0, 4, 6, 5))
-STEADY_FRAMES = 0.9  # seconds for which a pad must have been lit alike to be called ready
-NOTE_ON, NOTE_OFF, CONTROL = 0x90, 0x80, 0xB0
+STEADY_S = 0.9  # for which a pad must have been lit alike to be called ready
+NOTE_ON, NOTE_OFF = 0x90, 0x80
 COLUMNS = 8
 QUEUE_MAX = 4096
 PADS = {  # what a press means
@@ -59,42 +49,18 @@ class HandsError(RuntimeError):
     """JACK's MIDI is not there."""
 
 
-@dataclass
-class Lights:
-    """What the stand-in shows, and since when (seconds, any clock)."""
-
-    cells: Cells = field(default_factory=dict)
-    since: dict[int, float] = field(default_factory=dict)
-    programmer: bool = False
-
-    def take(self, message: bytes, now: float) -> bytes | None:
-        """A message from segue; returns the device's answer, if it has one."""
-        if message == INQUIRY:
-            return b"\xf0\x7e\x00" + INQUIRY_ANSWER + b"\x00\x00" + VERSION + b"\xf7"
-        if message in (PROGRAMMER_MODE, LIVE_MODE):
-            self.programmer = message == PROGRAMMER_MODE
-            if not self.programmer:
-                self.cells.clear()
-                self.since.clear()
-            return None
-        for index, colour in ((decode(message) if self.programmer else None) or {}).items():
-            if self.cells.get(index) != colour:
-                self.cells[index] = colour
-                self.since[index] = now
-        return None
-
-    def ready(self, roles: list[str], role: str, now: float) -> list[int]:
-        """Pads of a role that are lit in its full colour (or the paler one of a stem that stands in
-        for it), and have been: its ready stems."""
-        place = roles.index(role)
-        full = role_colour(role, place)
-        row = STEM_ROWS[place % len(STEM_ROWS)]
-        return [
-            index
-            for index in (pad(row, column + 1) for column in range(COLUMNS))
-            if self.cells.get(index) in (full, pale(full))
-            and now - self.since[index] >= STEADY_FRAMES
-        ]
+def ready_pads(unit: EmulatedMk3, roles: list[str], role: str, now: float) -> list[int]:
+    """Pads of a role that are lit in its full colour (or the paler one of a stem that stands in
+    for it), and have been: its ready stems. now: seconds, of the clock the unit was lit by."""
+    place = roles.index(role)
+    full = role_colour(role, place)
+    row = STEM_ROWS[place % len(STEM_ROWS)]
+    leds = {index: unit.leds[index] for index in (pad(row, c + 1) for c in range(COLUMNS))}
+    return [
+        index
+        for index, led in leds.items()
+        if led.colour in (full, pale(full)) and now - led.changed_ns / 1e9 >= STEADY_S
+    ]
 
 
 def transport_pad(kind: ActionKind) -> int:
@@ -125,10 +91,10 @@ def stop_button(roles: list[str], role: str) -> int:
 
 
 class Pads:
-    """The Launchpad's stand-in, with its two ports."""
+    """The emulated Launchpad with ports of its own; look() polls them, without a thread."""
 
     def __init__(self) -> None:
-        self.lights = Lights()
+        self.unit = EmulatedMk3()
         try:
             self._in = rtmidi.MidiIn(rtmidi.API_UNIX_JACK, PADS_CLIENT, QUEUE_MAX)
             self._out = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, PADS_CLIENT)
@@ -139,17 +105,20 @@ class Pads:
             raise HandsError(f"no MIDI through JACK for the pads' stand-in: {error}") from error
 
     def look(self, now: float) -> None:
-        """Take what was sent; call often."""
+        """Take what was sent; call often. now: seconds, of any clock."""
         while (got := self._in.get_message()) is not None:
-            answer = self.lights.take(bytes(got[0]), now)
-            if answer is not None:
-                self._out.send_message(answer)
+            self._send(self.unit.hear(bytes(got[0]), round(now * 1e9)))
+
+    def ready(self, roles: list[str], role: str, now: float) -> list[int]:
+        return ready_pads(self.unit, roles, role, now)
 
     def press(self, index: int) -> None:
-        """A short press. The buttons around the pads are controllers, pads are notes."""
-        on = CONTROL if index in (*LEFT, *RIGHT) else NOTE_ON
-        self._out.send_message([on, index, 100])
-        self._out.send_message([on, index, 0])
+        """A short press."""
+        self._send(self.unit.press(index) + self.unit.release(index))
+
+    def _send(self, messages: list[bytes]) -> None:
+        for message in messages:
+            self._out.send_message(message)
 
     def close(self) -> None:
         self._in.delete()

@@ -176,7 +176,7 @@ class Players:
                 if wish is self._wanted[0]:
                     self._look_at(cue.what)
                 continue
-            ready = self.stage.pads.lights.ready(_roles(), cue.what, self.stage.seconds)
+            ready = self.stage.pads.ready(_roles(), cue.what, self.stage.seconds)
             if ready:
                 self.stage.pads.press(ready[-1])
                 self._note_press(cue.do, cue.what)
