@@ -119,13 +119,13 @@ def _running(name: str | None) -> dict[str, str]:
 
 def _tell(running: dict[str, str], rig_file: Path) -> str:
     """Have a performance that plays with this rig read it again; in words, what came of it."""
-    from engine.status import ask_conductor
+    from engine.control_socket import ask_conductor
 
     if not running:
         return "it holds from the next start on"
     if Path(running.get("rig", "")) != rig_file.resolve():
         return f"the running performance plays without it: start it with --rig {rig_file}"
-    answer = ask_conductor(Path(running["folder"]) / "control.sock", {"do": "reload"}, RELOAD_S)
+    answer = ask_conductor(Path(running["folder"]), {"do": "reload"}, RELOAD_S)
     if answer is None:
         return "the running performance does not answer: `segue reload` takes it"
     return str(answer.get("said") or answer.get("error"))

@@ -137,12 +137,17 @@ class Killed:
 
 
 class Stage:
-    """`segue run` with a session folder. Not thread-safe."""
+    """`segue run` with a session folder and more options. Not thread-safe."""
 
     def __init__(
-        self, server: JackServer, folder: Path, device: str = "stage", patch: str = PATCH
+        self,
+        server: JackServer,
+        folder: Path,
+        device: str = "stage",
+        patch: str = PATCH,
+        options: tuple[str, ...] = (),
     ) -> None:
-        self.server = server
+        self.server, self.options = server, options
         self.session = folder / "session"
         self.said = folder / "stderr.txt"
         self.patch = folder / "shown.yaml"
@@ -157,7 +162,7 @@ class Stage:
         with self.said.open("wb") as said:
             self.launched_ns = time.monotonic_ns()
             self.process = subprocess.Popen(
-                [*command, "--name", self.name, "--session", str(self.session)],
+                [*command, *self.options, "--name", self.name, "--session", str(self.session)],
                 env=self.server.env,
                 stdin=subprocess.DEVNULL,
                 stderr=said,
