@@ -84,6 +84,7 @@ class Conductor:
         self.mix = MixState()
         self.steering = SteerState()
         self.undo = Undo()
+        self.surfaces: dict[str, dict[str, Any]] = {}  # what each shows, for a successor
         self.armed = ""  # the source that CAPTURE takes where nothing else is said
         self.wanted: set[str] = set()  # roles that are to sound as soon as a stem is ready
         self.commands: list[np.ndarray] = []
@@ -309,6 +310,7 @@ class Conductor:
             "steering": self.steering.to_dict(),
             "armed": self.armed,
             "undo": self.undo.to_dict(),
+            "surfaces": self.surfaces,
             "programme": self.programme.to_dict(),
         }
 
@@ -326,6 +328,7 @@ class Conductor:
         self.mix = MixState.of(saved["mix"])
         self.steering = SteerState(**saved["steering"])
         self.armed, self.undo = saved["armed"], Undo.of(saved["undo"])
+        self.surfaces = saved["surfaces"]
         self.programme.restore(saved["programme"])
 
     def reconcile(self, stems: np.ndarray, now: int) -> None:

@@ -72,7 +72,7 @@ class ConductorProcess:
             if state is not None:
                 self.conductor.reconcile(state[0]["stems"], shared.now())
             self.journal.write({"event": "conductor_back", "frame": shared.now()})
-        self.surfaces = PadSurface.all(shared)
+        self.surfaces = PadSurface.all(shared, self.conductor)
         self._pool = JobLink("pool", self._ask_again, self._heard)
         self._saved_at = 0.0
         self._switch = np.zeros(1, SWITCH)

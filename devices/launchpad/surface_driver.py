@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from devices.launchpad import open_driver
 from devices.launchpad.hand import Hand
-from devices.launchpad.layout import Action, ActionKind, PageState
+from devices.launchpad.layout import Action, ActionKind, Local, PageState
 from devices.launchpad.mk3 import FRAME_NS, Driver
 from devices.launchpad.pages import paint
 from devices.launchpad.view import page_state
@@ -41,17 +42,22 @@ class PadSurface:
         self._driver = driver
         self.hand = Hand()
         self._due_ns = 0
+        self._kept: Local | None = None  # what the journal knows of `hand`
         self._state: PageState | None = None
 
     @classmethod
-    def all(cls, shared: Shared) -> list[PadSurface]:
-        """Those of the patch."""
+    def all(cls, shared: Shared, conductor: Conductor) -> list[PadSurface]:
+        """Those of the patch, on the pages where a predecessor left them."""
         surfaces = shared.patch.surfaces
-        return [
+        made = [
             cls(shared, index, spec.name, open_driver(surfaces[spec.name].driver))
             for index, spec in enumerate(port_table(shared.patch))
             if spec.kind is PortKind.SURFACE
         ]
+        for surface in made:
+            if surface._name in conductor.surfaces:
+                surface.hand.local = Local(**conductor.surfaces[surface._name])
+        return made
 
     def actions(self, conductor: Conductor, presses: Iterable[np.void]) -> list[Act]:
         """What was pressed, as arguments of Conductor.act. presses: layout.PRESS of any port."""
@@ -84,13 +90,17 @@ class PadSurface:
         return Ask(frame, role, found.stem, **found.words)
 
     def show(self, conductor: Conductor, now: int) -> None:
-        """Paint what changed, forty times a second."""
+        """Paint what changed, forty times a second, and at once after a press."""
         now_ns = time.monotonic_ns()
         if now_ns < self._due_ns:
             return
-        late = now_ns - self._due_ns
-        self._due_ns = now_ns + FRAME_NS if late >= FRAME_NS else self._due_ns + FRAME_NS
+        # Who ticks a little late each time still has forty.
+        late = now_ns - self._due_ns >= FRAME_NS
+        self._due_ns = (now_ns if late else self._due_ns) + FRAME_NS
         self._state = self._look(conductor, now, now_ns)
+        if self._kept is not self.hand.local:
+            self._kept = self.hand.local
+            conductor.surfaces[self._name] = asdict(self._kept)
         beat = conductor.line.beat_at(now) if conductor.line else math.nan
         for message in self._driver.render(paint(self._state, beat), now_ns):
             if len(message) <= MIDI_BYTES_MAX:
