@@ -355,11 +355,13 @@ class Undo:
             changed = [k for k in {**old, **new} if old.get(k) != new.get(k)]
             before[key] = {k: old[k] for k in changed if k in old}
             after[key] = {k: new[k] for k in changed if k in new}
+        if "clock" in after:
+            after["clock"] = None  # where it stood before says it all
         self.done.append(Done(name, thing, said, ask.now, before, after))
         del self.done[:-KEPT]
 
     def to_dict(self) -> list[dict[str, Any]]:
-        return [asdict(d) for d in self.done]
+        return [dict(vars(d)) for d in self.done]
 
     @staticmethod
     def of(saved: list[dict[str, Any]]) -> Undo:
