@@ -1,18 +1,23 @@
-"""Risk: what a hand pressed while the conductor was being restarted is lost."""
+"""Risk: what a hand pressed while the conductor was being restarted is lost, or what a port sends
+takes the conductor down."""
 
 from __future__ import annotations
 
 import json
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from devices.launchpad.layout import PAGE_BUTTONS, STEM_ROWS, pad
+from devices.launchpad.mk3 import notice
 from devices.launchpad.surface_driver import PadSurface
 from engine.ask import Ask
 from engine.conductor import Conductor
 from engine.layout import PRESS
 from engine.patch import Input, Output, Patch, Role, Surface
 from engine.shm import Shared
+from engine.surface import PressKind
 
 
 def test_a_new_conductor_understands_presses_that_waited_for_it() -> None:
@@ -66,4 +71,32 @@ def pressed(port: int, index: int) -> np.ndarray:
     press = np.zeros(1, PRESS)
     note = index % 10 in range(1, 9) and index // 10 in range(1, 9)
     press["port"], press["data"][0, :3] = port, (0x90 if note else 0xB0, index, 100)
+    return press
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 2), st.binary(min_size=6, max_size=6)), max_size=30))
+def test_no_bytes_from_a_port_take_the_conductor_down(found: list[tuple[int, bytes]]) -> None:
+    patch = Patch(
+        roles={"bass": Role()}, surfaces={"pads": Surface()}, outputs={"main": Output((1, 2))}
+    )
+    shared = Shared.private(patch)
+    conductor = Conductor(patch, shared.slots, shared.slot_frames)
+    conductor.begin(0, 48000.0)
+    conductor.advance(0)
+    (surface,) = PadSurface.all(shared, conductor)
+    for port, data in found:
+        press = np.zeros(1, PRESS)
+        press["port"], press["data"][0] = port, np.frombuffer(data, np.uint8)
+        for name, ask in surface.actions(conductor, press):
+            assert conductor.act(name, 0, ask=ask)
+        surface.show(conductor, 0)
+        conductor.advance(0)
+    surface.actions(conductor, lost())
+    assert not surface.hand.held
+
+
+def lost() -> np.ndarray:
+    press = np.zeros(1, PRESS)
+    press["data"][0, :3] = tuple(notice(PressKind.LOST))
     return press
