@@ -147,7 +147,7 @@ class Control:
     def _obey(self, command: tuple, t: int, since: int, due: list[Due]) -> None:
         """At the start of a stretch, t. since: the frame from which it holds, t or what a gap has
         passed over."""
-        frame, a, b, x, y, z, id_, kind, slot, c, _, w = command
+        frame, a, b, x, y, z, id_, kind, slot, c, d, _, w = command
         p = self._p
         if kind == CommandKind.TIMELINE:
             near = abs(frame - t) <= FRAMES_MAX
@@ -156,7 +156,7 @@ class Control:
                 hold(p.mixer.desk, frame, x, p.rate * 60.0 / y)
                 p.effects.tempo(y)
         elif kind == CommandKind.STEM_PLAY:
-            self._play(slot, frame, a, b, x, y, z, w, id_, c, t)
+            self._play(slot, frame, a, b, x, y, z, w, id_, c, d, t)
         elif kind == CommandKind.STEM_STOP:
             if slot < MAX_STEMS:
                 stem = p.state[0]["stems"][slot]
@@ -212,6 +212,7 @@ class Control:
         beat: float,
         id_: int,
         role: int,
+        ease: int,
         t: int,
     ) -> None:
         fits = (
@@ -243,7 +244,7 @@ class Control:
             id_,
             role,
             1,
-            0,
+            ease,
             beat,
             per_beat,
             0,

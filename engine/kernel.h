@@ -57,7 +57,7 @@ typedef struct {
   uint32_t id;
   int32_t role;
   int32_t state;   /* 0 free, 1 waiting for start, 2 sounding */
-  int32_t pad;
+  int32_t ease;    /* frames over which an offset at its first sample comes in */
   double beat;     /* of the timeline at its start */
   double per_beat; /* frames of the source a beat; 0: it plays on, whatever the tempo */
   /* the kernel's own (engine/stems.c) */

@@ -71,7 +71,8 @@ class CommandKind(IntEnum):
     TIMELINE = 1  # frame, x=beat there, y=bpm, a=beats_per_bar, b=bars_per_phrase, z=confidence
     STEM_PLAY = 2  # slot, frame=start, a=arena offset (floats), b=length (frames), x=gain,
     #                y=exact loop length (frames, fractional; 0: once), id=stem, c=role index,
-    #                z=frames a beat (0: it follows no tempo), w=beat of the timeline at its start
+    #                z=frames a beat (0: it follows no tempo), w=beat of the timeline at its start,
+    #                d=ease (frames over which an offset at its first sample comes in)
     STEM_STOP = 3  # slot, frame, a=fade (frames)
     GAIN = 4  # slot=source index, c=bus index, frame, a=ramp (frames), x=linear gain
     SAFE = 5  # slot=SafeKind, x=value: DRY, panic, master asked for by screen or keys
@@ -107,7 +108,8 @@ COMMAND = np.dtype(
         ("kind", "<u2"),
         ("slot", "<u2"),
         ("c", "<u2"),
-        ("pad", "<u2", (3,)),
+        ("d", "<u2"),
+        ("pad", "<u2", (2,)),
         ("w", "<f8"),
     ],
 )

@@ -37,7 +37,7 @@ STEM = np.dtype(
         ("id", "<u4"),
         ("role", "<i4"),
         ("state", "<i4"),
-        ("pad", "<i4"),
+        ("ease", "<i4"),
         ("beat", "<f8"),
         ("per_beat", "<f8"),
         ("slice", "<i8"),

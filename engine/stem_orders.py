@@ -14,6 +14,7 @@ from engine.stem_entry import StemEntry
 from engine.timeline import Boundary, Timeline
 
 CHANGE_FADE_FRAMES = 240
+EASE_FRAMES = 64  # a stem enters so softly, where its first sample is not zero
 STOP_FADE_FRAMES = 960
 
 
@@ -54,6 +55,7 @@ class StemOrders(StemAsking):
             c=roles.index(entry.role),
             z=line.rate * 60.0 / entry.bpm,
             w=entry.beat if entry.anchor is None else entry.anchor,
+            d=EASE_FRAMES,
         )
 
     def _stop(self, entry: StemEntry, frame: int, fade: int, at_once: bool = False) -> None:

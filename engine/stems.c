@@ -244,6 +244,20 @@ static void follow(seg_stem *m, const float *x, const seg_beats *line, const seg
   }
 }
 
+/* Frames [a, b): a stem whose first sample is not zero (the tail of a loop that is folded into its
+ * beginning, captured sound) enters without a step: the offset it would leap by is taken away and
+ * comes back over `ease` frames. What begins at nothing is left bit for bit as it is. */
+static void ease(const seg_stem *m, const float *x, float *left, float *right, int64_t a,
+                 int64_t b) {
+  int64_t last = m->start + (m->ease < m->length ? m->ease : m->length);
+  if (b > last) b = last;
+  for (int64_t f = a; f < b; f++) {
+    double g = gain_at(m, f) * (1.0 - (double)(f - m->start + 1) / (m->ease + 1));
+    left[f] -= (float)g * x[0];
+    right[f] -= (float)g * x[m->length];
+  }
+}
+
 /* beats: the line in force. */
 void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_size, float *roles,
                int64_t stride, int64_t t, int n, const seg_beats *beats,
@@ -275,6 +289,7 @@ void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_siz
       follow(m, x, beats, slicing, left, right, a, b);
     else if (a < b)
       add_stretch(m, x, left, right, a, b, slicing->fade);
+    if (a < m->start + m->ease) ease(m, x, left, right, a, b);
     if (end_of(m) <= t + n) {
       m->state = 0;
       *ended |= 1u << s;

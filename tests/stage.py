@@ -38,6 +38,7 @@ RATE = 48_000
 SECONDS = 120.0  # to wait for anything; a stalled machine takes its time
 ANSWER_S = 5.0
 OUTPUTS = 8
+EASE = 64
 MAIN, CUE, ANSWERS, TEXTURE = slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)
 
 # Dry alone on main, stems alone on cue, what is played and answered on monitor1, texture on
@@ -314,6 +315,16 @@ def lost(recording: Recording, events: list[dict[str, Any]]) -> np.ndarray:
 def looped(loop: np.ndarray, start: int, first: int, last: int) -> np.ndarray:
     """Frames [first, last) of what is repeated from frame `start` on."""
     return loop[(np.arange(first, last) - start) % len(loop)]
+
+
+def entered(loop: np.ndarray, start: int, ended: int) -> np.ndarray:
+    """The same from its start on, as a stem enters: the offset that its first sample would leap by
+    comes in over EASE frames (engine/stems.c)."""
+    out = looped(loop, start, start, ended)
+    easing = min(EASE, len(out))
+    gains = np.float32(1.0 - (np.arange(easing) + 1) / (EASE + 1))
+    out[:easing] -= gains[:, None] * loop[0]
+    return out
 
 
 def delay_of(heard: np.ndarray, played: Callable[[int], np.ndarray]) -> int | None:

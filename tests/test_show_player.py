@@ -17,8 +17,8 @@ from stage import (
     TEXTURE,
     Stage,
     end,
+    entered,
     keyboard,
-    looped,
     lost,
     soon,
     wrong,
@@ -128,7 +128,7 @@ def judge_stem(heard: Recording, free: np.ndarray, at: int, loop: np.ndarray, en
     assert not cue[:i].any()
     assert cue[i : i + RATE].any()
     ok = free[i : ended - heard.start]
-    expected = looped(loop, at, at, ended)
+    expected = entered(loop, at, ended)
     assert ok.sum() > 2 * RATE
     sounded = cue[i : ended - heard.start]
     assert not wrong((sounded == expected).all(1), ok, at)
