@@ -151,6 +151,7 @@ def test_every_action_that_can_be_undone_is_tried_here() -> None:
     assert UNDONE.keys() <= ACTIONS.keys()
     own = {"next", "queue_stem", "unqueue_stem", "keep_stem", "stop_stem", "stop_role", "stop_all"}
     own |= {"capture", "centre", "let_go", "double"}
+    own |= {"insert"}  # tests/test_insert_pedal.py
     assert UNDONE.keys() == {name for name, _ in THINGS} | own
 
 
