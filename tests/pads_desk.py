@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from devices.launchpad.hand import Hand
 from devices.launchpad.layout import Action, PageState
 from devices.launchpad.mk3 import CELLS
@@ -15,7 +13,7 @@ from devices.launchpad.view import page_state
 from engine.arena import stem_slot_frames
 from engine.ask import Ask
 from engine.capture import captured
-from engine.layout import COMMAND, OBSERVATION, CommandKind, ObservationKind, ReportKind
+from engine.layout import COMMAND, CommandKind, ReportKind
 from engine.patch import Patch
 from engine.surface import Cells, Press, PressKind
 from tests.conductor_desk import RATE, Desk
@@ -88,12 +86,6 @@ class Pads:
         entry = self.conductor.book.entries[stem]
         fields = {"id": stem, "slot": max(entry.voice, 0), "frame": self.desk.now}
         self.desk.say(ReportKind.STEM_ENDED, **fields)
-
-    def hear_beat(self, bpm: float) -> None:
-        beat = np.zeros(1, OBSERVATION)
-        beat["kind"], beat["frame"] = ObservationKind.BEAT, self.desk.now
-        beat["x"], beat["y"] = bpm, 0.9
-        self.conductor.observe(beat[0])
 
 
 def seconds_to_phrase(pads: Pads) -> float:
