@@ -1,30 +1,17 @@
-"""What `segue bench hands` plays on: a patch of its own, a foot-switch, and `segue run` itself.
-
-Everything is started and ended by its process id. Not real-time safe; one thread.
-"""
+"""What `segue bench hands` plays: a patch of its own and a foot-switch. Not real-time safe; one
+thread."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rtmidi
 import soundfile
 
-from engine.bench.jackd import JackServer, wait_until
-from engine.shm import Shared
-from engine.shm_folder import running
-from engine.shm_records import AudioPhase
+from engine.bench.live import Live
 
 RATE = 48_000
-READY_S, STOP_S = 60.0, 12.0
 FEET = "Bench Feet"
 CUE, MONITOR = 2, 4  # of the captured channels: the loop alone, the one-shot alone
 CAPTURES = 6
@@ -88,71 +75,17 @@ class Feet:
         self._out.delete()
 
 
-class Playing:
-    """One `segue run`."""
-
-    def __init__(self, name: str, said: Path) -> None:
-        self.name, self._said = name, said
-        self._shared: Shared | None = None
-
-    @property
-    def shared(self) -> Shared:
-        if self._shared is None:
-            self.wait(lambda: any((f / "ledger").exists() for f in running(self.name)), "start")
-            self._shared = Shared.open(running(self.name)[0])
-        return self._shared
-
-    def plays(self) -> bool:
-        clock = self.shared.clock()
-        return clock is not None and clock.phase is AudioPhase.RUNNING and clock.callbacks > 8
-
-    def ask(self, **message: object) -> dict[str, Any]:
-        """One line to the conductor; {} while it is away."""
-        with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(5.0)
-            s.connect(str(self.shared.file("control.sock")))
-            s.sendall(json.dumps(message).encode() + b"\n")
-            with s.makefile() as lines:
-                answer: dict[str, Any] = json.loads(lines.readline() or "{}")
-                return answer
-        return {}
-
-    def stem(self, role: str, *states: str) -> bool:
-        stems = self.ask(do="status").get("stems", [])
-        return any(s["role"] == role and s["state"] in states for s in stems)
-
-    def wait(self, true: Any, what: str) -> None:
-        """Raises HandsError after READY_S."""
-        if not wait_until(lambda: bool(true()), READY_S):
-            tail = " | ".join(self._said.read_text(errors="replace").splitlines()[-6:])
-            raise HandsError(f"no {what} within {READY_S:g} s; segue said: {tail}")
+def let_noise_in(segue: Live) -> None:
+    """Wait for both stems, and let the noise sound. Raises LiveError."""
+    segue.wait_sound()
+    segue.wait(lambda: has_stem(segue, "noise", "ready"), "make the noise")
+    segue.wait(lambda: has_stem(segue, "hit", "ready"), "make the one-shot")
+    segue.act("this_is_one")
+    segue.act("let_in")
+    segue.act("enter", role="noise")
+    segue.wait(lambda: has_stem(segue, "noise", "playing"), "play the noise")
 
 
-@contextlib.contextmanager
-def playing(server: JackServer, folder: Path) -> Iterator[Playing]:
-    """The patch, performed on a server, with its noise let in; ended at the end."""
-    patch, said = write_patch(folder), folder / "segue.txt"
-    name = f"{server.name}-hands"
-    with said.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "engine.cli", "run", str(patch), "--no-rig", "--name", name],
-            env=server.env,
-            stdin=subprocess.DEVNULL,
-            stderr=out,
-        )
-    try:
-        stage = Playing(name, said)
-        stage.wait(stage.plays, "sound")
-        stage.wait(lambda: stage.stem("noise", "ready") and stage.stem("hit", "ready"), "stems")
-        for act in ("this_is_one", "let_in"):
-            stage.ask(do="act", name=act)
-        stage.ask(do="act", name="enter", role="noise")
-        stage.wait(lambda: stage.stem("noise", "playing"), "playing stem")
-        yield stage
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def has_stem(segue: Live, role: str, *states: str) -> bool:
+    stems = segue.ask(do="status").get("stems", [])
+    return any(s["role"] == role and s["state"] in states for s in stems)
