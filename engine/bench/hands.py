@@ -11,8 +11,8 @@ press_to_sound_ms  until the first captured frame that a press has changed: DRY 
                    once (a foot-switch, by way of the conductor); `dry`, `stem`: each by itself
 led                a page that changes every cell at 40 frames a second, through the driver, the
                    midi process and JACK: frames and bytes a second as received, entries at most
-unanswered         presses whose answer did not come before the next: JACK loses events of a
-                   cycle that a stalled machine misses. More than one in twenty, and there are no figures.
+unanswered         presses whose answer did not come before the next: JACK loses the events of a
+                   cycle that a stalled machine misses. More than one in twenty: no figures.
 missed             cycles that segue missed and a native client did not, over all of this
 """
 
