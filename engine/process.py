@@ -61,7 +61,8 @@ def die_with_parent(by: signal.Signals) -> None:
 
 def tell_where_on_request() -> None:
     """SIGUSR1 has every thread's place written to standard error: the supervisor asks that of one
-    that hangs, before it kills it."""
+    that hangs, before it kills it. One that crashes in a library writes it by itself."""
+    faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)
 
 
