@@ -240,7 +240,9 @@ class JackBypass:
         links = {port.rpartition(":")[2]: self._peers(port) for port in self._ports_of_audio()}
         if self._successor:
             old = self._links
-            links = {p: old.get(p, frozenset()) | links.get(p, frozenset()) for p in old | links}
+            both = {p: old.get(p, frozenset()) | links.get(p, frozenset()) for p in old | links}
+            # A port that has just been made is not connected yet: that is nobody's wish.
+            links = {p: peers for p, peers in both.items() if peers or p in old}
         if links:
             self._links = links
 

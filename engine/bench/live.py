@@ -25,7 +25,7 @@ from engine.control_socket import ask_conductor
 from engine.shm import Shared
 from engine.shm_folder import running
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 END_S = 20.0
 ANSWER_S = 60.0  # a reload is checked in a process of its own
 
