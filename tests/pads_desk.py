@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 
+from conductor_desk import RATE, Desk
+
 from devices.launchpad.hand import Hand
 from devices.launchpad.layout import Action, PageState
 from devices.launchpad.mk3 import CELLS
@@ -16,7 +18,6 @@ from engine.capture import captured
 from engine.layout import COMMAND, CommandKind, ReportKind
 from engine.patch import Patch
 from engine.surface import Cells, Press, PressKind
-from tests.conductor_desk import RATE, Desk
 
 MS = 1_000_000  # nanoseconds
 

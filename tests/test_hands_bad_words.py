@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from conductor_desk import Desk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_undo import PATCH
 
 from engine.ask import Ask, AskError, ask_of
 from engine.conductor_hands import ACTIONS
 from engine.stem import Play
 from engine.timeline import Boundary
-from tests.conductor_desk import Desk
-from tests.test_undo import PATCH
 
 WRONG = [
     ({"number": 0}, "number is 0"),

@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 import pytest
+from midi_fakes import Clock, Pipe, Server
 
 from devices.launchpad.emulated import IDENTITY
 from devices.launchpad.layout import DRY_PAD, PANIC_BUTTON
@@ -20,7 +21,6 @@ from engine.layout import MIDI_OUT, SafeKind
 from engine.patch import Patch, Surface
 from engine.shm import Shared
 from engine.surface import PressKind
-from tests.midi_fakes import Clock, Pipe, Server
 
 ONE = Patch(surfaces={"grid": Surface()})
 TWO = Patch(surfaces={"left": Surface(), "right": Surface()})

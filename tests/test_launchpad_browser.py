@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import CHROMIUM, Browser
 
 from devices.launchpad.drawing import screen_colour
 from devices.launchpad.emulated import Aftertouch, EmulatedMk3
 from devices.launchpad.emulator_page import BODY_MAX, CONNECTIONS_MAX, STREAMS_MAX, Page
 from devices.launchpad.mk3 import CELLS, LIVE_MODE, PROGRAMMER_MODE, bulk
 from engine.surface import Cells
-from tests.browser import CHROMIUM, Browser
 
 PATIENCE_S = 10.0
 

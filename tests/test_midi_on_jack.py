@@ -16,6 +16,7 @@ import pytest
 import rtmidi
 
 from devices.launchpad.mk3 import INQUIRY, LIVE_MODE, PROGRAMMER_MODE, bulk, read
+from devices.midi.process import STRANDED
 from engine.bench.jackd import JackServer, wait_until
 from engine.layout import MIDI_OUT, NoteKind, SafeKind
 from engine.patch import MidiIn, Patch, Player, Surface, Voice
@@ -132,6 +133,9 @@ def performance(tmp_path: Path, server: JackServer) -> Iterator[Performance]:
     yield playing
     if playing.process.poll() is None:
         playing.end()
+    elif playing.process.stderr is not None and not playing.process.stderr.closed:
+        said = playing.process.communicate()[1].decode()
+        pytest.fail(f"the midi process ended with {playing.process.returncode}: {said}")
 
 
 def connected(server: JackServer, device: Device) -> Callable[[], bool]:
@@ -266,6 +270,27 @@ def test_a_killed_server_is_found_again_and_nothing_stays_on(
     assert code == 0
     assert "jack died" in errors
     assert "no MIDI from jack" in errors
+
+
+# The process, but with clients that never answer it from its second look on: a client that JACK
+# triggered and that does not run looks so.
+_HANGING = """
+import os, sys
+from devices.midi import process, transport
+looks = iter([True])
+transport.RtTransport.alive = lambda self: next(looks, False)
+os._exit(process.main(sys.argv[1:]))
+"""
+
+
+def test_clients_that_hang_in_a_living_server_are_left_to_another_process(
+    server: JackServer, tmp_path: Path
+) -> None:
+    shared = Shared.create(tmp_path / "shared", PATCH)
+    command = [sys.executable, "-c", _HANGING, str(shared.folder)]
+    done = subprocess.run(command, env=server.env, capture_output=True, timeout=60, check=False)
+    assert done.returncode == STRANDED, done.stderr.decode()
+    soon(lambda: not any(p.startswith("segue-midi") for p in server.ports()))
 
 
 def test_without_a_server_it_says_so_and_goes_on(tmp_path: Path) -> None:

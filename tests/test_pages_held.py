@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pads_desk import Pads
 
 from devices.launchpad.hand import GLANCE_NS, LIT_NS, Hand
 from devices.launchpad.layout import PAGE_BUTTONS, Action, ActionKind, PadVibe, PageState, pad
 from devices.launchpad.mk3 import SHIFT
 from engine.patch import PAGES, Output, Patch, Role, Surface, Vibe
 from engine.surface import WHITE, Press, PressKind
-from tests.pads_desk import Pads
 
 BUTTONS = {page: index for index, page in PAGE_BUTTONS.items()}
 MIX, CLOCK, STEMS, VIBE = (BUTTONS[p] for p in ("mix", "clock", "stems", "vibe"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pads_desk import Pads
 
 from devices.launchpad.layout import CAPTURE, DRY_PAD, PAGE_BUTTONS, PANIC_BUTTON, UNDO, ActionKind
 from devices.launchpad.mk3 import CELLS, SHIFT
@@ -21,7 +22,6 @@ from engine.patch_load import load_patch
 from engine.set_load import load_performance
 from engine.stem import StemState
 from engine.surface import WHITE, Press, PressKind
-from tests.pads_desk import Pads
 
 FOLDER = Path(__file__).parent.parent / "patches"
 PATCHES = {p.stem: load_patch(p) for p in sorted(FOLDER.glob("*.yaml"))}

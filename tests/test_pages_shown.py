@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pads_desk import Pads, seconds_to_phrase
 
 from devices.launchpad.labels import labels
 from devices.launchpad.layout import (
@@ -45,7 +46,6 @@ from engine.shm_records import SWITCH
 from engine.song import Scene, Song
 from engine.stem import StemState
 from engine.surface import GREY, OFF, RED, Press, PressKind, pale, role_colour
-from tests.pads_desk import Pads, seconds_to_phrase
 
 BUTTONS = {page: index for index, page in PAGE_BUTTONS.items()}
 PATCH = Patch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from conductor_desk import Desk, playing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,6 @@ from engine.patch import (
 )
 from engine.song import Scene, ScenePart, Song
 from engine.stem import StemState
-from tests.conductor_desk import Desk, playing
 
 PATCH = Patch(
     inputs={"horn": Input(1, to={"main": 0.0})},

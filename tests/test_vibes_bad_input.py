@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pads_desk import Pads
 from refusals import problems_of
 
 from engine.arena import stem_slot_frames
@@ -14,7 +15,6 @@ from engine.ask import Ask
 from engine.patch import Output, Patch, Role, Surface, Vibe
 from engine.patch_change import changed, needs_restart
 from engine.patch_load import load_patch
-from tests.pads_desk import Pads
 
 MODELS = {"fog": "texture", "rules": "stems"}
 GOOD = """\

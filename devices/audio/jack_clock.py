@@ -104,3 +104,13 @@ class JackClock:
 
     def close(self) -> None:
         self._lib.jack_client_close(self._client)
+
+
+def server_answers() -> bool:
+    """Whether a JACK (or PipeWire-JACK) server can be reached now."""
+    try:
+        clock = JackClock("segue-probe")
+    except OSError:
+        return False
+    clock.close()
+    return True

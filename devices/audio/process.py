@@ -23,7 +23,7 @@ import numpy as np
 from devices.audio import realtime
 from devices.audio.callback import Callback
 from devices.audio.interface import Found, NoDeviceError, choose, known_as, name_client
-from devices.audio.jack_clock import JackClock
+from devices.audio.jack_clock import JackClock, server_answers
 from engine.performance import ChannelMap, LivePerformance
 from engine.process import tell_where_on_request
 from engine.shm import Shared
@@ -40,6 +40,7 @@ WARM_BLOCKS = 200
 LOAD_S = 15.0
 FIRST_CALL_S = 1.0
 TELL_S = 2.0
+AGAIN_S = 0.25  # between looks for a device: each makes JACK clients come and go
 log = logging.getLogger("segue.audio")
 
 
@@ -140,16 +141,17 @@ class AudioProcess:
         while not self._stop:
             shared.heartbeat("audio")
             jack: JackClock | None = None
-            with contextlib.suppress(OSError):
-                jack = JackClock()
+            there = server_answers()
             was_jack = host.exists() and host.read_text() == "jack"
-            if jack is None and was_jack:
+            if not there and was_jack:
                 problem = "waiting for the JACK server to come back"
             else:
                 try:
+                    # PortAudio's client before ours: see devices/jack_slots.py.
                     name_client()
                     import sounddevice as sd
 
+                    jack = JackClock() if there else None
                     found = choose(sd, shared.patch, jack)
                     host.write_text("jack" if jack else "other")
                     tell_client(shared, known_as())
@@ -158,14 +160,14 @@ class AudioProcess:
                     return sd, found, jack
                 except (NoDeviceError, OSError) as error:
                     problem = str(error)
-                    _forget_sounddevice()
-            if jack is not None:
-                jack.close()
+                if jack is not None:
+                    jack.close()
+                _forget_sounddevice()
             if problem != said:
                 log.warning("no audio: %s", problem)
                 said = problem
             self._say_waiting()
-            time.sleep(0.1)
+            time.sleep(AGAIN_S)
         return None
 
     def _say_waiting(self) -> None:

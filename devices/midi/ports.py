@@ -19,7 +19,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from devices.launchpad.units import UNITS
-from devices.midi.transport import InPort, OutPort, RtTransport, Transport, TransportError
+from devices.midi.transport import (
+    InPort,
+    OutPort,
+    RtTransport,
+    StrandedError,
+    Transport,
+    TransportError,
+)
 from engine.patch import Patch
 
 SCAN_NS = 500_000_000
@@ -170,6 +177,7 @@ class Ports:
         ]
         self._in = {line.index: line for line in self.lines if line.reads}
         self._out = {line.index: line for line in self.lines if not line.reads}
+        self.stranded = False  # only another process can open ports again
         self._scan_ns = self._echo_ns = -(1 << 62)
 
     def step(self, now_ns: int) -> list[PortEvent]:
@@ -264,6 +272,7 @@ class Ports:
         try:
             system.transport = system.make()
         except TransportError as error:
+            self.stranded = self.stranded or isinstance(error, StrandedError)
             system.why = str(error)
             system.retry_ns = now_ns + BACKOFF.after(system.failures)
             system.failures += 1
@@ -320,6 +329,7 @@ class Ports:
             else:
                 line.outward = transport.open_output(port, line.spec.name)
         except TransportError as error:
+            self.stranded = self.stranded or isinstance(error, StrandedError)
             line.retry_ns = now_ns + BACKOFF.after(line.failures)
             line.failures += 1
             if line.state is _P.FAILED:

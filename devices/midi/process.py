@@ -50,6 +50,7 @@ from engine.shm import Shared
 from engine.surface import PressKind
 
 POLL_S = 0.001
+STRANDED = 3
 ALL_PORTS, CONTROLS_CHANGED = 0xFFFF, 0xFFFE
 MASTER_TOLD_NS = 100_000_000  # the audio process has told by then what a fader set
 OUT_MAX = 16  # MIDI_OUT records in one step: LEDs must not hold up notes
@@ -343,7 +344,8 @@ class MidiProcess:
 
 
 def run(folder: Path) -> int:
-    """Serve the performance in `folder` until SIGTERM or SIGINT."""
+    """Serve the performance in `folder` until SIGTERM or SIGINT: 0. STRANDED: another process has
+    to, for the ports of this one are lost."""
     shared = Shared.open(folder)
     stop = False
 
@@ -357,6 +359,8 @@ def run(folder: Path) -> int:
     process = MidiProcess(shared)
     try:
         while not stop:
+            if process.ports.stranded:
+                return STRANDED
             process.step(time.monotonic_ns())
             shared.heartbeat("midi")
             shared.wait("midi", POLL_S)

@@ -7,6 +7,7 @@ What rtmidi does not say by itself (all of it measured on JACK 1.9.21):
 - After the server died, ports read as open and, once another server runs, the old client even lists
   the old server's ports. So a transport sends itself a message (the echo) and counts those that
   did not come back.
+- A client that hangs in a server that lives (devices/jack_slots.py) does not get its echoes either.
 - A send to a dead server fills a 16 KiB buffer and then spins for ever. So no more than
   UNCONFIRMED_BYTES go out between two echoes.
 - libjack frees a dead server's clients by itself when the next client is opened; deleting one after
@@ -23,16 +24,24 @@ from typing import Any, Final, Protocol
 
 import rtmidi
 
+from devices.jack_slots import waits_for_nobody
+
 CLIENT: Final = "segue-midi"  # also how our own ports are told from others'
 ECHO_PORT: Final = "echo"
 ECHO_LOST: Final = 5  # echoes outstanding: the server is gone
 UNCONFIRMED_BYTES: Final = 12_000
 QUEUE_MESSAGES: Final = 4096
+HANGS: Final = "a client of ours hangs in a server that lives"
 ALSA_DEVICE: Final = "/dev/snd/seq"
 
 
 class TransportError(Exception):
     """The server does not answer, or a port cannot be opened; says which and why."""
+
+
+class StrandedError(TransportError):
+    """A client of this process hangs in a server that lives: only the end of the process takes it
+    out."""
 
 
 class InPort(Protocol):
@@ -104,6 +113,7 @@ def _quiet() -> Iterator[None]:
 
 
 _graveyard: Final[list[Any]] = []  # rtmidi objects of dead servers; see above
+_given_up: Final[set[str]] = set()  # echo ports of those
 
 
 def _bury(midi: Any, dead: bool) -> None:
@@ -165,6 +175,12 @@ class RtOut:
         _bury(self._midi, dead)
 
 
+def _check(name: str) -> None:
+    """After each client that is opened. Raises StrandedError."""
+    if name == "jack" and waits_for_nobody():
+        raise StrandedError(f"{name}: {HANGS}")
+
+
 def _open(midi: Any, port: str | None, label: str) -> None:
     try:
         if port is None:
@@ -194,12 +210,16 @@ class RtTransport:
             try:
                 self._echo_in = rtmidi.MidiIn(self._api, name=CLIENT)
                 before = self._echo_in.get_ports()  # another segue may run on this server
+                if _given_up.intersection(before):
+                    raise StrandedError(f"{name}: {HANGS}")
                 self._echo_out = RtOut(self._api, None, ECHO_PORT, lambda: self._echoes)
                 after = self._echo_in.get_ports()
                 ours = [n for n in after if _is_echo(n) and n not in before]
                 if not ours:
                     raise TransportError(f"{name}: our own port does not show up")
                 self._echo_in.open_port(after.index(ours[0]), name=ECHO_PORT)
+                self._echo_port = ours[0]
+                _check(name)
             except rtmidi.RtMidiError as error:
                 raise TransportError(f"{name}: {error}") from error
 
@@ -218,14 +238,18 @@ class RtTransport:
     def open_input(self, port: str | None, label: str) -> InPort:
         with _quiet():
             try:
-                return RtIn(self._api, port, label)
+                opened = RtIn(self._api, port, label)
+                _check(self.name)
+                return opened
             except (rtmidi.RtMidiError, ValueError) as error:
                 raise TransportError(f"{self.name}: {port or label}: {error}") from error
 
     def open_output(self, port: str | None, label: str) -> OutPort:
         with _quiet():
             try:
-                return RtOut(self._api, port, label, lambda: self._echoes)
+                made = RtOut(self._api, port, label, lambda: self._echoes)
+                _check(self.name)
+                return made
             except (rtmidi.RtMidiError, ValueError) as error:
                 raise TransportError(f"{self.name}: {port or label}: {error}") from error
 
@@ -243,6 +267,8 @@ class RtTransport:
         return True
 
     def close(self, dead: bool = False) -> None:
+        if dead:
+            _given_up.add(self._echo_port)
         self._echo_out.close(dead)
         _bury(self._echo_in, dead)
 

@@ -11,8 +11,10 @@ Not thread-safe; start it from the main thread (the server dies with the thread 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -22,12 +24,14 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from engine.bench.child import end_process
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.02
+ANSWER_SECONDS = 10.0
 
 _numbers = itertools.count(1)
 
@@ -97,6 +101,7 @@ class JackServer:
         self.inputs = inputs
         self.outputs = outputs
         self.process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self._log = Path(tempfile.mkdtemp(prefix="segue-jackd-")) / "jackd.log"
         weakref.finalize(self, shutil.rmtree, self._log.parent, ignore_errors=True)
 
@@ -164,11 +169,13 @@ class JackServer:
     def _end(self) -> bool:
         """Reap the server; whether it ended in peace."""
         assert self.process is not None
+        self._dismiss()
         end_process(self.process, STOP_SECONDS)
         return self.process.returncode != -signal.SIGKILL
 
     def kill(self) -> None:
         """SIGKILL and reap: what a crash of the sound server looks like to its clients."""
+        self._dismiss()
         os.kill(self.pid, signal.SIGKILL)
         assert self.process is not None
         self.process.wait()
@@ -180,31 +187,45 @@ class JackServer:
         self.process = None
         self.start()
 
-    def _tool(self, tool: str, *args: str) -> subprocess.CompletedProcess[str]:
-        command = [need_tool(tool, "jackd2"), "-s", self.name, *args]
-        try:
-            return subprocess.run(
-                command, capture_output=True, text=True, env=self.env, timeout=10, check=False
+    def _ask(self, *request: str) -> Any:
+        """Of the watcher, which is started with the first question; None where none answers."""
+        if self._watcher is None or self._watcher.poll() is not None:
+            self._dismiss()
+            self._watcher = subprocess.Popen(
+                [sys.executable, "-m", "engine.bench.jack_watcher"],
+                env=self.env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
             )
-        except subprocess.TimeoutExpired:  # a dying server lets its clients hang
-            return subprocess.CompletedProcess(command, 1, "", f"{tool} hangs")
+        assert self._watcher.stdin is not None
+        assert self._watcher.stdout is not None
+        try:
+            self._watcher.stdin.write(json.dumps(request).encode() + b"\n")
+            self._watcher.stdin.flush()
+            ready, _, _ = select.select([self._watcher.stdout], [], [], ANSWER_SECONDS)
+            line = self._watcher.stdout.readline() if ready else b""
+        except OSError:
+            line = b""
+        if not line:  # a dying server lets its clients hang
+            self._dismiss()
+            return None
+        return json.loads(line)
+
+    def _dismiss(self) -> None:
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
+            self._watcher = None
 
     def ports(self) -> list[str]:
         """Names of all ports; empty when the server does not answer."""
-        done = self._tool("jack_lsp")
-        return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
+        return self._ask("ports") or []
 
     def connections(self) -> set[tuple[str, str]]:
         """Pairs of connected ports, each in both orders."""
-        pairs: set[tuple[str, str]] = set()
-        port = ""
-        for line in self._tool("jack_lsp", "-c").stdout.split("\n"):
-            if line.startswith("   "):
-                pairs.add((port, line.strip()))
-                pairs.add((line.strip(), port))
-            else:
-                port = line.strip()
-        return pairs
+        pairs = {(p, q) for p, peers in self._ask("connections") or () for q in peers}
+        return pairs | {(q, p) for p, q in pairs}
 
     def wait_ports(self, *names: str, seconds: float = START_SECONDS) -> None:
         """Wait until all these ports exist. Raises JackError naming those that do not."""
@@ -216,13 +237,13 @@ class JackServer:
     def connect(self, source: str, destination: str) -> None:
         """Connect two ports; no error when they are connected already. Raises JackError."""
         if (source, destination) not in self.connections():
-            done = self._tool("jack_connect", source, destination)
+            said = self._ask("connect", source, destination)
             if (source, destination) not in self.connections():
-                raise JackError(f"cannot connect {source} to {destination}: {done.stderr.strip()}")
+                raise JackError(f"cannot connect {source} to {destination}: {said}")
 
     def disconnect(self, source: str, destination: str) -> None:
         """Disconnect two ports; no error when they are not connected."""
-        self._tool("jack_disconnect", source, destination)
+        self._ask("disconnect", source, destination)
 
     def __enter__(self) -> JackServer:
         return self.start()
