@@ -21,6 +21,7 @@ from stage import (
     Stage,
     delay_of,
     end,
+    entered,
     first_run,
     interface,
     keyboard,
@@ -223,7 +224,8 @@ def stem_delay(heard: Heard, loop: np.ndarray, start: int) -> int:
     for delay in (0, BLOCK):
         first, last = start + delay, start + delay + RATE // 2
         ok = heard.free[heard.index(first) : heard.index(last)]
-        if heard.stem_equals(loop, first, first, last)[ok].all():
+        cue = heard.recording.between(first, last)[:, CUE]
+        if (cue == entered(loop, first, last)).all(1)[ok].all():
             return delay
     raise AssertionError("the stem does not stand at the frame that the log states")
 
