@@ -27,6 +27,7 @@ from engine.shm_records import (
 )
 
 U32_MAX = 2**32 - 1
+NEWS_BLOCKS = 64  # an xrun is announced within so many
 SNAPSHOT_BLOCKS = 4  # positions are functions of the frame, so an older snapshot is as good
 
 
@@ -81,6 +82,8 @@ class Callback:
         self._blocks = 0
         self._late = False  # the block before is known to have come too late
         self._slept = -1  # how often this thread had slept when the block before was done
+        self._suspect: tuple[int, int, int] | None = None  # frame, us late, number of that block
+        self._announced = -1  # the block before which an xrun was last announced
 
     @property
     def called(self) -> bool:
@@ -155,6 +158,7 @@ class Callback:
         state = self.engine.state
         if self._offset is not None and self.jack is not None and status:
             self.engine.control.report(ReportKind.XRUN, device + self._offset)
+            self._announced = self._blocks
         if self._offset is None:
             self._offset = self._first_offset(device, wall)
             state["frame_offset"] = self._offset
@@ -173,8 +177,9 @@ class Callback:
         elif self._held_up():
             self._late = True
             late_us = max(1, (wall - int(state["mono_ns"][0])) // 1000 - self._period_us(frames))
-            self.shared.ledger["late_us"][(self._blocks - 1) % LEDGER_ROWS] = late_us
-            self._miss(t - frames, late_us)
+            self._suspect = t - frames, late_us, self._blocks - 1
+        if self._suspect is not None:
+            self._judge(*self._suspect)
         self._next = t + frames
         if self._silent:
             if self.errors:
@@ -189,14 +194,24 @@ class Callback:
         return t
 
     def _held_up(self) -> bool:
-        """Whether the block before was handed over when the server had gone on without it, though
-        we were done in time: PortAudio copies it after us. Between two cycles this thread sleeps,
-        unless the next one had begun before it could."""
+        """Whether the block before may have been handed over when the server had gone on without
+        it, though we were done in time: PortAudio copies it after us. Between two cycles this
+        thread sleeps, unless the next one had begun before it could."""
         return (
             self.jack is not None
             and not self._late
             and getrusage(RUSAGE_THREAD).ru_nvcsw == self._slept
         )
+
+    def _judge(self, t: int, late_us: int, block: int) -> None:
+        """Of a block that may have come too late: the server announces an xrun where it did. Where
+        it does not, the thread was held up only after it had handed the block over."""
+        if self._announced >= block:
+            self._suspect = None
+            self.shared.ledger["late_us"][block % LEDGER_ROWS] = late_us
+            self._miss(t, late_us)
+        elif self._blocks - block > NEWS_BLOCKS:
+            self._suspect = None
 
     def _miss(self, t: int, late_us: int) -> None:
         self._missed += 1

@@ -53,14 +53,14 @@ MONITORS = ("monitor1", "monitor2", "monitor3", "monitor4")
 
 
 def private_kb(pid: int) -> int:
-    """Private memory of a process in kB, leaving out the stem arena (a file that others share, but
-    counted as private wherever nobody else has touched a page)."""
+    """Private memory of a process in kB, leaving out the shared folder (files that others share,
+    but counted as private wherever nobody else has touched a page)."""
     total, counted = 0, True
     with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps") as file:
         for line in file:
             head = line.split(maxsplit=1)[0]
             if not head.endswith(":"):
-                counted = not line.rstrip().endswith("/arena")
+                counted = "/dev/shm/segue-" not in line
             elif counted and head in ("Private_Dirty:", "Private_Clean:"):
                 total += int(line.split()[1])
     return total
