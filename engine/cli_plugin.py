@@ -12,11 +12,12 @@ from typing import Any
 
 from engine.cli_common import DONE, FAILED, WRONG, say_json
 from engine.inserts import late_frames, measured_ms
-from engine.patch import Patch, pedals_of
+from engine.patch import Patch
 from engine.patch_load import PatchError, Problem, read_file
 from engine.patch_yaml import Mapping, Node, Scalar, Sequence, read_tree
 from engine.plugin import PluginError
 from engine.plugin_proof import InsertError, Proof, key_of, prove, prove_patch
+from engine.sources import pedals_of
 
 
 def proved(patch: Patch, path: Path) -> dict[str, Proof]:

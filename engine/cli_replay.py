@@ -14,12 +14,12 @@ import soundfile
 from engine.audio_file import AudioFileError, read_audio
 from engine.cli_common import DONE, FAILED, WRONG, say_json
 from engine.mixer import BUS_ORDER, linear
-from engine.patch import source_names
 from engine.replay import Edit, Replay
 from engine.replay_check import check
 from engine.replay_export import export
 from engine.session import Session, SessionError, read_session
 from engine.session_picture import draw_session
+from engine.sources import source_names
 
 LOWEST_DB, HIGHEST_DB = -90.0, 24.0
 

@@ -1,7 +1,7 @@
 """What hands do to the mix: levels, mute, pre-listening, sends, strips. One function an action; see
 engine/conductor_hands.py. Pure.
 
-A level belongs to a source (`input.trombone`, `stems.drums`, as engine.patch.source_names names
+A level belongs to a source (`input.trombone`, `stems.drums`, as engine.sources.source_names names
 them), a group (`group.ai`) or a bus (`bus.monitor1`). A source's fader moves what goes to main and
 effects; mute takes the monitors too; the cue bus hears a source before both. Solo is pre-listening:
 while anything is soloed the cue bus carries that alone, and nothing else changes.
@@ -18,7 +18,8 @@ import numpy as np
 from engine.ask import Ask
 from engine.layout import AUDITION_SLOTS, CommandKind, LevelKind
 from engine.mixer import BUS_ORDER, linear, sends_of
-from engine.patch import AUDITION, GROUPS, Patch, insert_at, pedals_of, source_names
+from engine.patch import AUDITION, GROUPS, Patch
+from engine.sources import insert_at, pedals_of, source_names
 from engine.stem import StemState
 from engine.strip import SETTINGS, WITHOUT, fits
 

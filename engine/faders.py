@@ -12,8 +12,9 @@ import math
 from typing import TYPE_CHECKING
 
 from engine.mixer import BUS_ORDER
-from engine.patch import GROUPS, source_names
+from engine.patch import GROUPS
 from engine.patch_controls import Control
+from engine.sources import source_names
 from engine.strip import SETTINGS, WITHOUT
 
 if TYPE_CHECKING:

@@ -24,10 +24,11 @@ import numpy as np
 from engine.kernel import ffi, lib, pointer
 from engine.layout import InsertOff, LevelKind, ReportKind
 from engine.mixer import Mixer
-from engine.patch import Insert, Patch, pedals_of
+from engine.patch import Insert, Patch
 from engine.plugin import Effect, PluginError
 from engine.plugin_proof import Proof, inserts_of
 from engine.sampler import MAX_FRAMES
+from engine.sources import pedals_of
 
 if TYPE_CHECKING:
     from engine.control import Control

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.patch import Patch, source_names
+from engine.patch import Patch
 from engine.patch_controls import (
     CC_MAX,
     FADERS,
@@ -28,6 +28,7 @@ from engine.patch_controls import (
 )
 from engine.rig import Rig
 from engine.rig_dialogue import port_pattern
+from engine.sources import source_names
 from engine.venue import Presses, Talk
 
 MOVE_S = 30.0

@@ -17,9 +17,10 @@ from engine.adapter import Observer
 from engine.bleed import Canceller
 from engine.howl import HowlDetector
 from engine.layout import OBSERVATION, ObservationKind
-from engine.patch import Patch, guarded_sources, source_names
+from engine.patch import Patch
 from engine.process import Stop, enter, one_thread
 from engine.shm import Shared
+from engine.sources import guarded_sources, source_names
 
 LISTENER = "aubio"
 WAIT_S = 0.005

@@ -1,7 +1,8 @@
 """The mixing desk as data: sources, buses, and a ramp for each pair of them.
 
-Sources stand in the order of engine.patch.source_names, buses in BUS_ORDER; every buffer is planar
-float32 (rows of MAX_FRAMES). A source is two rows; a mono input fills the first and is read twice.
+Sources stand in the order of engine.sources.source_names, buses in BUS_ORDER; every buffer is
+planar float32 (rows of MAX_FRAMES). A source is two rows; a mono input fills the first and is read
+twice.
 Built once; afterwards everything is kernel calls on fixed pointers. Real-time safe after __init__.
 """
 
@@ -20,10 +21,9 @@ from engine.patch import (
     GROUPS,
     Patch,
     Sends,
-    pedals_of,
-    source_names,
 )
 from engine.sampler import MAX_FRAMES
+from engine.sources import pedals_of, source_names
 from engine.state import MAX_BUSES, MAX_SOURCES
 
 BUS_ORDER = (*BUSES, *EFFECTS)
@@ -263,6 +263,17 @@ class Mixer:
             for i in range(count):
                 if jobs[i].ramp == ramp:
                     jobs[i].gain = gain
+
+    def duck(self, patch: Patch, state: np.ndarray) -> None:
+        """Groups that give way to inputs, where the patch has any. state: of engine/state.py."""
+        desk = self.desk
+        keys = [self.index[f"input.{name}"] for name in patch.ducking.by]
+        groups = [GROUPS.index(name) for name in patch.ducking.of]
+        targets = [i for i, name in enumerate(self.names) if group_of(patch, name) in groups]
+        if keys and targets:
+            desk.duck = pointer(state["duck"], "seg_duck *")
+            desk.keys, desk.key_count = self.keep("int32_t[]", keys), len(keys)
+            desk.targets, desk.target_count = self.keep("int32_t[]", targets), len(targets)
 
     def keep(self, kind: str, value: Any) -> Any:
         """A C object that lives as long as the desk."""

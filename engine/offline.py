@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from engine.channel_map import plain_map
 from engine.conductor import Conductor
 from engine.mixer import BUS_ORDER
 from engine.patch import NOT_MODELS, Patch
-from engine.performance import LivePerformance, plain_map
+from engine.performance import LivePerformance
 from engine.performer import Performers, first_beat
 from engine.player_host import NoteHost, TextureHost, load_player
 from engine.pool import EventKind, Pool

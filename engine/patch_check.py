@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from engine.patch import CAPTURE_MAKER, PERFORMER, Patch, pedals_of, source_names
+from engine.patch import CAPTURE_MAKER, PERFORMER, Patch
 from engine.patch_check_cv import check_cv, check_cv_in
 from engine.patch_check_insert import check_inserts
 from engine.patch_controls import faults as control_faults
 from engine.patch_read import Reader, suggest
 from engine.patch_yaml import describe
 from engine.song_check import song_faults
+from engine.sources import pedals_of, source_names
 
 PLAYER_KINDS = ("notes", "texture")
 MAKER_KINDS = ("stems",)

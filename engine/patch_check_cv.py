@@ -9,10 +9,11 @@ from pathlib import Path
 from engine.calibration import CalibrationError, is_usable, read_calibration
 from engine.layout import MAX_LATENTS
 from engine.mixer import sends_of
-from engine.patch import Patch, source_names
+from engine.patch import Patch
 from engine.patch_cv import NOTE_KINDS, STEMS, Cv, CvIn
 from engine.patch_read import suggest
 from engine.patch_yaml import describe
+from engine.sources import source_names
 
 Fault = tuple[str, str, str]  # key, found, expected
 

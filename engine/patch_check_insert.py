@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.patch import Insert, Patch, pedals_of, source_names
+from engine.patch import Insert, Patch
 from engine.patch_read import suggest
 from engine.patch_yaml import describe
 from engine.plugin import PluginError
 from engine.plugin_proof import check_file
+from engine.sources import pedals_of, source_names
 
 Fault = tuple[str, str, str]  # key, found, expected
 ONE = "vst3: FILE, or send and returns"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import numpy as np
 
 from engine.admission import Due, NoteIntake, by_voice
 from engine.admitted import AdmissionLog
+from engine.channel_map import ChannelMap
 from engine.control import Control
 from engine.cv_in import CvInputs
 from engine.cv_out import CvOutputs
@@ -30,13 +31,14 @@ from engine.effects import SharedEffects
 from engine.inserts import Inserts, late_frames, lay_pedals
 from engine.kernel import ffi, lib, pointer
 from engine.layout import MAX_STEMS, InsertOff, LevelKind, NoteKind, ReportKind
-from engine.mixer import BUS_ORDER, Mixer, group_of, linear, sent_buses
-from engine.patch import EFFECTS, GROUPS, PERFORMER, Patch, pedals_of
+from engine.mixer import BUS_ORDER, Mixer, linear, sent_buses
+from engine.patch import EFFECTS, PERFORMER, Patch
 from engine.plugin_proof import proof_of
 from engine.sampler import MAX_FRAMES, SampledVoice
 from engine.shm import Shared
 from engine.shm_records import STAGES, timeline_record
 from engine.slices import cut, hold
+from engine.sources import pedals_of
 from engine.state import FOREVER, fresh
 from engine.strip import SETTINGS, begin_duck, begin_strip, fits, set_strip, strip_of, values_of
 from engine.successor import take_over
@@ -57,18 +59,6 @@ class AudioFrame:
     t: int
     n: int
     out: Any
-
-
-@dataclass(frozen=True)
-class ChannelMap:
-    """Device channels (from 0) of inputs and outputs; inputs without one are silent."""
-
-    inputs: dict[str, int]
-    outputs: dict[str, tuple[int, ...]]
-    cv: dict[str, int]
-    channels_in: int
-    channels_out: int
-    cv_in: dict[str, int] = field(default_factory=dict)
 
 
 class LivePerformance:
@@ -206,7 +196,7 @@ class LivePerformance:
         if patch.roles:
             desk.first_role = mixer.index[f"stems.{next(iter(patch.roles))}"]
         desk.role_count = len(patch.roles) + bool(patch.roles)  # and what is listened to first
-        self._duck(desk)
+        mixer.duck(patch, self.state)
         desk.stems = pointer(self.state["stems"], "seg_stem *")
         desk.stem_count = MAX_STEMS
         cut(desk.slicing, self.rate)
@@ -223,16 +213,6 @@ class LivePerformance:
             output.level = mixer.level(LevelKind.BUS, output.bus)
         desk.outputs, desk.output_count = outputs, len(self.channels.outputs)
         return desk
-
-    def _duck(self, desk: Any) -> None:
-        patch, mixer = self.patch, self.mixer
-        keys = [mixer.index[f"input.{name}"] for name in patch.ducking.by]
-        groups = [GROUPS.index(name) for name in patch.ducking.of]
-        targets = [i for i, name in enumerate(mixer.names) if group_of(patch, name) in groups]
-        if keys and targets:
-            desk.duck = pointer(self.state["duck"], "seg_duck *")
-            desk.keys, desk.key_count = mixer.keep("int32_t[]", keys), len(keys)
-            desk.targets, desk.target_count = mixer.keep("int32_t[]", targets), len(targets)
 
     # ---- one block
 
@@ -414,22 +394,3 @@ class LivePerformance:
         ramp = self.state[0][name]
         ramp["g0"] = lib.seg_ramp_at(self._ramps[name], t)
         ramp["f0"], ramp["f1"], ramp["g1"] = t, t + frames, gain
-
-
-def plain_map(patch: Patch) -> ChannelMap:
-    """Channels as the patch numbers them, for offline use (patterns have no meaning there)."""
-    inputs = {n: i.channel - 1 for n, i in patch.inputs.items() if isinstance(i.channel, int)}
-    outputs = {
-        n: tuple(c - 1 for c in o.channels if isinstance(c, int)) for n, o in patch.outputs.items()
-    }
-    cv = {n: c.channel - 1 for n, c in patch.cv.items() if isinstance(c.channel, int)}
-    cv_in = {n: c.channel - 1 for n, c in patch.cv_in.items() if isinstance(c.channel, int)}
-    highest_out = [*(c for chans in outputs.values() for c in chans), *cv.values()]
-    return ChannelMap(
-        inputs=inputs,
-        outputs=outputs,
-        cv=cv,
-        channels_in=max([*inputs.values(), *cv_in.values()], default=-1) + 1,
-        channels_out=max(highest_out, default=-1) + 1,
-        cv_in=cv_in,
-    )

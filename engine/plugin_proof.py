@@ -227,7 +227,7 @@ def proved_plugins() -> list[tuple[str, Proof]]:
 
 
 def inserts_of(patch: Patch) -> dict[str, Insert]:
-    """Every VST3 insert by its source (engine.patch.source_names)."""
+    """Every VST3 insert by its source (engine.sources.source_names)."""
     parts: tuple[tuple[str, dict[str, Any]], ...] = (
         ("input", patch.inputs),
         ("voice", patch.voices),

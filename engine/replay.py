@@ -18,15 +18,17 @@ from typing import Any
 import numpy as np
 
 from engine.admitted import AdmittedKind, data_of
+from engine.channel_map import ChannelMap
 from engine.layout import BLOCK_FRAMES, COMMAND, NOTE, SAFE, CommandKind, audio_dtype
-from engine.patch import Patch, source_names
-from engine.performance import ChannelMap, LivePerformance
+from engine.patch import Patch
+from engine.performance import LivePerformance
 from engine.plugin import PluginError
 from engine.plugin_proof import inserts_of, known, prove_insert
 from engine.sampler import MAX_FRAMES
 from engine.session import Life, Session, SessionError
 from engine.shm import Shared
 from engine.soundfont import SoundFontError, prove
+from engine.sources import source_names
 from engine.state import RAMP
 from engine.tape import Tape, voltages_of
 from engine.tracks import TrackError, read_track
@@ -38,7 +40,7 @@ _K = AdmittedKind
 
 @dataclass(frozen=True)
 class Edit:
-    """Changes on replay. levels: linear gain by source (engine.patch.source_names); 0 mutes.
+    """Changes on replay. levels: linear gain by source (engine.sources.source_names); 0 mutes.
     textures: by player, what is heard instead of what it made: float32 (frames, 2) at the session's
     rate, from the session's first frame on; silent after its end."""
 

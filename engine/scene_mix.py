@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.mixer import BUS_ORDER, is_generated, linear, sends_of
-from engine.patch import AUDITION, Patch, source_names
+from engine.patch import AUDITION, Patch
 from engine.song import Scene
+from engine.sources import source_names
 
 Pair = tuple[int, int]  # source, bus
 Gains = dict[Pair, float]  # linear

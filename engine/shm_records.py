@@ -11,7 +11,8 @@ import numpy as np
 
 from engine import layout
 from engine.capture import capture_rows, captured
-from engine.patch import PERFORMER, Patch, guarded_sources
+from engine.patch import PERFORMER, Patch
+from engine.sources import guarded_sources
 from engine.state import MAX_SOURCES, STATE, TIMELINE
 from engine.timeline import Timeline
 from engine.tracks import tap_dtype

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.arena import arena_of
-from engine.patch import AUDITION, EFFECTS, Patch, source_names
+from engine.patch import AUDITION, EFFECTS, Patch
 from engine.patch_read import suggest
 from engine.patch_yaml import describe
 from engine.song import Scene, songs_of
+from engine.sources import source_names
 
 MAX_STEM_S = 64
 MAX_ARENA_MB = 4096  # of memory for all stems: a place for each is as long as the longest role

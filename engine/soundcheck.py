@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from engine import soundcheck_levels, soundcheck_loop, soundcheck_tuning
+from engine.channel_map import ChannelMap
 from engine.mixer import linear
-from engine.patch import Patch, pedals_of
-from engine.performance import ChannelMap
+from engine.patch import Patch
 from engine.rig_find import levels_db
 from engine.soundcheck_loop import LEVEL_DB, Way
 from engine.soundcheck_tuning import NoReference
+from engine.sources import pedals_of
 from engine.venue import Interface, Talk, listen, silence
 
 STEPS = ("noise", "trim", "loop", "pedals", "ring", "tuning")

@@ -13,10 +13,10 @@ import numpy as np
 from engine import ledger
 from engine.control_socket import ask_conductor
 from engine.inserts import late_frames
-from engine.patch import pedals_of, source_names
 from engine.plugin_proof import proof_of
 from engine.shm import Shared
 from engine.shm_folder import running
+from engine.sources import pedals_of, source_names
 
 
 class StatusError(Exception):

@@ -12,9 +12,9 @@ from typing import Any
 
 from engine.capture import captured, channels_of
 from engine.mixer import BUS_ORDER, Mixer
-from engine.patch import guarded_sources
 from engine.sampler import MAX_FRAMES
 from engine.shm import Shared
+from engine.sources import guarded_sources
 from engine.tracks import tracks_of, voltages_out
 
 

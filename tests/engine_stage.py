@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from engine.channel_map import plain_map
 from engine.layout import NOTE, SAFE, CommandKind, NoteKind, SafeKind, command
 from engine.patch import Patch
-from engine.performance import LivePerformance, plain_map
+from engine.performance import LivePerformance
 from engine.shm import Shared
 
 RATE = 48000

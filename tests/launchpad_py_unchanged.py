@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import types
 import warnings
 from typing import Any
@@ -79,7 +78,7 @@ def stand_in() -> dict[str, types.ModuleType]:
         "Output": Output,
     }  # fmt: skip
     midi.__dict__.update(own)
-    clock.__dict__["wait"] = lambda milliseconds: time.sleep(milliseconds / 1000.0)
+    clock.__dict__["wait"] = lambda milliseconds: None
     pygame.__dict__.update({"midi": midi, "time": clock})
     return {"pygame": pygame, "pygame.midi": midi, "pygame.time": clock}
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from engine_stage import RATE, Stage
 
+from engine.channel_map import plain_map
 from engine.patch import Input, MidiIn, Output, Patch, Player, Role, Strip, Voice
-from engine.performance import LivePerformance, plain_map
+from engine.performance import LivePerformance
 from engine.recording import Recording, new_take
 from engine.shm import Shared
 

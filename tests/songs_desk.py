@@ -11,9 +11,18 @@ from engine.ask import Ask
 from engine.conductor import Conductor
 from engine.layout import CommandKind, ReportKind
 from engine.mixer import BUS_ORDER
-from engine.patch import Clock, Input, Output, Patch, Player, Role, Voice, source_names
+from engine.patch import (
+    Clock,
+    Input,
+    Output,
+    Patch,
+    Player,
+    Role,
+    Voice,
+)
 from engine.shm_records import SWITCH
 from engine.song import Ending, Scene, ScenePart, Song
+from engine.sources import source_names
 from engine.stem import StemState
 from engine.timeline import Boundary
 

@@ -28,10 +28,10 @@ from engine.bench.child import end_process
 from engine.bench.jackd import JackServer, wait_until
 from engine.bench.native import LATE, Recording, Witness
 from engine.control_socket import ask_conductor
-from engine.patch import source_names
 from engine.shm import Shared
 from engine.shm_folder import running
 from engine.shm_records import AudioPhase
+from engine.sources import source_names
 
 BLOCK = 128
 RATE = 48_000

@@ -20,8 +20,10 @@ from engine.audio_file import AudioFileError, read_audio
 from engine.clock import Clock
 from engine.conductor_hands import ACTIONS
 from engine.conductor_process import ConductorProcess
-from engine.patch import Output, Patch, Role
+from engine.kernel import pointer
+from engine.patch import Output, Patch, Role, Voice
 from engine.process import Stop
+from engine.sampler import SampledVoice
 from engine.shm import Shared
 from engine.soundfont import SoundFontError, prove
 from engine.timeline import Timeline, check_bpm
@@ -122,8 +124,12 @@ def test_more_channels_than_a_stage_has(tmp_path: Path) -> None:
 # ---- SoundFonts
 
 
-def test_the_systems_soundfont_is_one() -> None:
-    prove(SOUNDFONT)
+def test_the_systems_soundfont_is_one_and_sounds() -> None:
+    prove(SOUNDFONT)  # raises where it is none
+    voice, sides = SampledVoice(SOUNDFONT, Voice(), RATE), np.zeros((2, 2048), np.float32)
+    voice.note_on(60, 100)
+    voice.render(0, 2048, (), pointer(sides[:1]), pointer(sides[1:]))
+    assert np.abs(sides).max() > 0.01
 
 
 @pytest.mark.parametrize(

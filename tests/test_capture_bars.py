@@ -20,10 +20,11 @@ from engine.ask import Ask
 from engine.beat_history import BeatHistory
 from engine.capture import SEAM_FRAMES, CaptureError, Memory, capture_frames, captured
 from engine.capture_host import CaptureHost
+from engine.channel_map import plain_map
 from engine.conductor import Conductor
 from engine.layout import CommandKind
 from engine.patch import Capture, Clock, Input, Output, Patch, Player, Role, Voice
-from engine.performance import LivePerformance, plain_map
+from engine.performance import LivePerformance
 from engine.shm import Shared
 from engine.stem import StemState
 from engine.timeline import Timeline

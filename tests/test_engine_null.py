@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.channel_map import plain_map
 from engine.layout import COMMAND, NOTE, CommandKind, NoteKind
 from engine.patch import Cv, Input, MidiIn, Output, Patch, Player, Role, Strip, Voice
-from engine.performance import LivePerformance, plain_map
+from engine.performance import LivePerformance
 from engine.shm import Shared
 
 RATE = 48000

@@ -26,10 +26,10 @@ from engine.patch import (
     Player,
     Role,
     Strip,
-    source_names,
 )
 from engine.patch_controls import Control, key_of
 from engine.song import Scene, Song
+from engine.sources import source_names
 
 FADERS = {
     "cc1": Control("level", source="input.horn"),

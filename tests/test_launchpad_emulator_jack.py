@@ -142,7 +142,8 @@ def test_the_pads_are_given_back_when_the_supervisor_is_killed(
     soon(lambda: pads.mode is Mode.PROGRAMMER)
     supervisor.kill()
     supervisor.wait()
-    soon(lambda: pads.mode is Mode.LIVE)
+    soon(lambda: pads.mode is not Mode.PROGRAMMER)
+    assert pads.mode is Mode.LIVE
 
 
 def test_of_two_units_one_is_played_and_the_other_named(pads: Emulator, midi: Midi) -> None:

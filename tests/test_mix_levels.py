@@ -24,10 +24,10 @@ from engine.patch import (
     Role,
     Strip,
     Voice,
-    source_names,
 )
 from engine.scene_mix import MixMoves, scene_gains
 from engine.song import Scene
+from engine.sources import source_names
 
 RATE = 48000
 PATCH = Patch(

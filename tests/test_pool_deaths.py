@@ -187,6 +187,8 @@ def test_a_worker_that_never_starts_is_replaced(drive: Callable[..., Driver]) ->
     d.until(lambda: d.states()[0] == "starting")
     pid = d.pool.status()[0]["pid"]
     d.until(lambda: d.pool.status()[0]["pid"] not in (pid, None), move_ns=SECOND)
+    with pytest.raises(ProcessLookupError):  # killed and reaped before its successor
+        os.kill(pid, 0)
 
 
 def test_a_crash_loop_backs_off(drive: Callable[..., Driver]) -> None:

@@ -9,7 +9,7 @@ from conductor_desk import RATE
 from songs_desk import MAIN, REVERB, TWO, Night
 
 from engine.layout import COMMAND, CommandKind, ReportKind
-from engine.patch import source_names
+from engine.sources import source_names
 from engine.stem import StemState
 from engine.timeline import Boundary
 

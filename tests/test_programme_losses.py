@@ -6,7 +6,7 @@ import pytest
 from songs_desk import MAIN, REVERB, TWO, Night
 
 from engine.layout import CommandKind, ReportKind
-from engine.patch import source_names
+from engine.sources import source_names
 from engine.timeline import Boundary
 
 

@@ -8,7 +8,7 @@ from conductor_desk import RATE
 from songs_desk import TWO, Night
 
 from engine.layout import CommandKind
-from engine.patch import source_names
+from engine.sources import source_names
 
 
 def test_standby_fades_the_generated_freezes_the_tracker_and_leaves_the_dry() -> None:

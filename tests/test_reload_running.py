@@ -16,13 +16,20 @@ from engine import reload as module
 from engine.arena import stem_slot_frames
 from engine.conductor import Conductor
 from engine.layout import CommandKind
-from engine.patch import Output, Patch, Player, Role, Voice, source_names
+from engine.patch import (
+    Output,
+    Patch,
+    Player,
+    Role,
+    Voice,
+)
 from engine.patch_change import changed, needs_restart
 from engine.patch_now import NOW, patch_now
 from engine.reload import Reloader
 from engine.reload_check import FILES, NEXT, check_again
 from engine.shm import Shared
 from engine.song import Scene, Song
+from engine.sources import source_names
 from engine.stem import StemState
 from engine.timeline import Boundary
 

@@ -13,9 +13,9 @@ from command_hand import Hand
 from engine import cli_rig
 from engine.bench.jackd import JackServer
 from engine.bench.native import Witness
+from engine.channel_map import plain_map
 from engine.inserts import late_frames
 from engine.patch import Input, Insert, Output, Patch
-from engine.performance import plain_map
 from engine.rig import Rig, RigInput
 from engine.rig_load import load_rig
 from engine.rig_place import place

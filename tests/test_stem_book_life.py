@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from engine.ask import Ask
+from engine.channel_map import plain_map
 from engine.conductor import Conductor
 from engine.conductor_hands import ACTIONS as ALL_ACTIONS
 from engine.layout import CommandKind
 from engine.patch import Clock, Output, Patch, Role
-from engine.performance import LivePerformance, plain_map
+from engine.performance import LivePerformance
 from engine.shm import Shared
 from engine.stem import STEM_STEPS, VARIATIONS, Play, StemState
 from engine.stem_book import LOST_S, StemBook

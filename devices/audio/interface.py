@@ -19,8 +19,8 @@ import cffi
 
 from devices.audio.channels import channel_of
 from devices.audio.jack_clock import JackClock
+from engine.channel_map import ChannelMap
 from engine.patch import Patch
-from engine.performance import ChannelMap
 
 CLIENT_NAME = "segue"
 # PortAudio puts the names of JACK's clients into patterns as they are: those with any of these it

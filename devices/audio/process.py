@@ -24,7 +24,8 @@ from devices.audio import realtime
 from devices.audio.callback import Callback
 from devices.audio.interface import Found, NoDeviceError, choose, known_as, name_client
 from devices.audio.jack_clock import JackClock, server_answers
-from engine.performance import ChannelMap, LivePerformance
+from engine.channel_map import ChannelMap
+from engine.performance import LivePerformance
 from engine.process import tell_where_on_request
 from engine.shm import Shared
 from engine.shm_records import (

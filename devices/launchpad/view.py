@@ -24,7 +24,8 @@ from engine.conductor import Conductor
 from engine.conductor_mix import level_of
 from engine.cv_routes import CONDUCTED
 from engine.mixer import BUS_ORDER
-from engine.patch import AUDITION, EFFECTS, GROUPS, PAGES, source_names
+from engine.patch import AUDITION, EFFECTS, GROUPS, PAGES
+from engine.sources import source_names
 from engine.stem import VARIATIONS, StemState
 from engine.stem_entry import StemEntry
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.channel_map import plain_map
 from engine.conductor import Conductor
 from engine.patch import Clock as ClockPatch
 from engine.patch import Output, Patch, Role
-from engine.performance import LivePerformance, plain_map
+from engine.performance import LivePerformance
 from engine.shm import Shared
 from engine.timeline import Timeline
 

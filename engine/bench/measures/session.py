@@ -19,9 +19,10 @@ import numpy as np
 
 from engine.bench.measures import MeasureError
 from engine.bench.standard_load import RATE, STEM_S, STEMS, standard_patch
+from engine.channel_map import plain_map
 from engine.layout import BLOCK_FRAMES, COMMAND, NOTE, CommandKind, NoteKind, audio_dtype
 from engine.patch import Input, Output, Patch
-from engine.performance import LivePerformance, plain_map
+from engine.performance import LivePerformance
 from engine.recording import Recording, new_take
 from engine.replay import Replay
 from engine.replay_check import check
