@@ -40,11 +40,15 @@ PITCH, GATE, TRIGGER, ENVELOPE, CLOCK, RUN = range(2, 8)
 LEAD = math.ceil(PITCH_LEAD_S * RATE)
 
 
-def mended(x: np.ndarray, gone: np.ndarray) -> np.ndarray:
-    """Short stretches that somebody lost and said so hold what was before: they are judged
-    elsewhere. What a death takes is longer."""
+def mended(x: np.ndarray, gone: np.ndarray, died: int, resumed: int) -> np.ndarray:
+    """Stretches that somebody lost and said so hold what was before: they are judged elsewhere. A
+    witness that is late a few times in a row makes a long one of many. Not what the death took."""
     for first, frames in runs(gone):
-        if first > 0 and frames < 16 * BLOCK:
+        if (
+            first > 0
+            and not first < resumed <= first + frames
+            and not first <= died < first + frames
+        ):
             x[first : first + frames] = x[first - 1]
     return x
 
@@ -80,10 +84,10 @@ def test_gates_after_a_death_are_down_until_somebody_plays(tmp_path: Path) -> No
     events = stage.events()  # of the whole life, the leaving too: every gap that was captured
     recording = witness.recording()
     gone = lost(recording, events)
-    volts = 10.0 * mended(np.array(recording.audio, np.float64), gone)
     resumed = [e["frame"] for e in events if e["event"] == "resumed"][1] - recording.start
-    delay = judge_gates(volts, events, recording.start, gone)
     died = killed.frame - recording.start
+    volts = 10.0 * mended(np.array(recording.audio, np.float64), gone, died, resumed)
+    delay = judge_gates(volts, events, recording.start, gone)
     judge_successor(volts, events, recording.start, died, resumed, delay)
     assert line is not None
     last = leaves - recording.start
