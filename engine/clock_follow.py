@@ -2,10 +2,15 @@
 
 Pure; used by engine/clock.py alone, which limits how fast the line really changes and decides
 whether a doubt may be acted on. Errors are in beats of the clock, positive when the clock is early.
+
+Where a hand has said the beat, a tracker that has gone over to the off-beats is not believed about
+the beat, but it still tells tempo and phase: left alone, the clock would run free for as long as
+the tracker errs, and come back on another beat of the bar.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -24,6 +29,8 @@ PULL_MAX = 0.06  # share of the tempo bent for that, at most
 PULL_LOST = 1.5  # beats of error at which meeting it is given up
 LOCK_BEATS = 5  # consistent beats that start a lock
 CONSISTENT = 8  # consistent beats that change the octave or the half-beat
+BESIDE = 0.2  # beats around the half-beat, where the tracker is on the other side
+SILENT_BEATS = 2.5  # without a beat: what was before says nothing any more
 SAME = 0.06  # share within which two tempi count as the same
 
 
@@ -54,6 +61,8 @@ class Follower:
         """Drop all evidence; the tempo stays."""
         self.series = BeatSeries(self._rate)
         self._per_beat = 1.0  # beats of the clock for one of the tracker's
+        self._aside = 0.0  # beats by which the tracker's beats lie beside those a hand has said
+        self._heard = math.inf  # the clock's beat at the last one, whatever became of it
         self._errors: deque[float] = deque(maxlen=CONSISTENT)
         self._last_index: int | None = None
         self._target: float | None = None  # the clock's beat at the last evidence, as to be met
@@ -73,6 +82,10 @@ class Follower:
 
     def hear(self, frame: Timestamp, beat: float, locked: bool, by_hand: bool) -> Verdict:
         """Weigh a beat observed at `frame`, where the clock said `beat`."""
+        if beat - self._heard > SILENT_BEATS:
+            self._errors.clear()
+        self._heard = beat
+        beat -= self._aside
         index, error = round(beat), beat - round(beat)
         self._errors.append(error)
         if self._target is not None:
@@ -91,6 +104,11 @@ class Follower:
             )
         if not by_hand and (doubt := self._doubt()) is not None:
             return doubt
+        if by_hand and self._went_aside():
+            self._aside = 0.5 - self._aside
+            self._errors.clear()
+            self._last_index = None
+            return NOTHING
         if not locked and self._may_meet(error):
             self._target, self._target_frame = float(index), frame
             return self._meet(frame, beat)
@@ -142,6 +160,17 @@ class Follower:
             self._target, self._last_index = None, round(beat)
             return Verdict(play=self.base * (1.0 - self._phase_gain() * error), locked=0.7)
         return Verdict(play=self.base * (1.0 - bend))
+
+    def _went_aside(self) -> bool:
+        """The tracker's beats are half a beat off those that it told before; sooner believed while
+        it was followed, since a drummer's drift soon hides which way it went."""
+        followed = any(abs(e) <= WINDOW_BEATS for e in self._errors)
+        needed = LOCK_BEATS if followed else CONSISTENT
+        if self.series.consistent < needed or len(self._errors) < needed:
+            return False
+        if abs(self._ratio() - 1.0) > SAME:
+            return False
+        return all(abs(abs(e) - 0.5) <= BESIDE for e in list(self._errors)[-needed:])
 
     def _doubt(self) -> Verdict | None:
         if self.series.consistent < CONSISTENT or len(self._errors) < CONSISTENT:
