@@ -39,6 +39,10 @@ class Programme(ProgrammeChange):
     def advance(self, line: Timeline, now: Timestamp) -> None:
         """A tick, after the clock's."""
         self.prepare(line, now)
+        end = self.end
+        if end is not None and not end.begun and end.metre != line.beats_per_bar:
+            self.end = None  # it counted by another line
+            self.end_song(now)
         if self.end is not None:
             self._go_on_ending(self.end, line, now)
 
@@ -188,20 +192,21 @@ class Programme(ProgrammeChange):
             return "called off"
         if self.change is not None and self.change.armed:
             return "something changes at this very moment"
-        self.change = None
+        if self._wanted_names() is not None:
+            self.change = None
         ending = self.playing.ending
         soon = now + round(LATEST_S * line.rate)
         stem = None if ending.kind == "fade" else self._ending_stem()
         if stem is not None:
             boundary = Boundary(self._c.patch.roles[stem.role].enter)
             start = round(line.beat_at(line.next_boundary(soon, boundary)), 3)
-            self.end = End("ending", start, start + stem.beats, stem=stem.id)
+            self.end = End("ending", start, start + stem.beats, line.beats_per_bar, stem=stem.id)
             return f"ends with {stem.role}"
         fill = ending.role if ending.role and self._c.book.ready(ending.role) else None
         if ending.kind == "fade" or (ending.kind == "fill" and fill is None):
             start = line.beat_at(line.next_boundary(soon, Boundary.BAR))
             bars = float(ending.bars * line.beats_per_bar)
-            self.end = End("fade", round(start, 3), round(start + bars, 3))
+            self.end = End("fade", round(start, 3), round(start + bars, 3), line.beats_per_bar)
             return f"fades over {ending.bars} bars"
         before = 0.0
         if fill is not None:
@@ -209,7 +214,7 @@ class Programme(ProgrammeChange):
         beat = line.beat_at(line.next_boundary(
             soon + round(before * line.frames_per_beat), Boundary.PHRASE))  # fmt: skip
         kind = "phrase" if fill is None else "fill"
-        self.end = End(kind, round(beat - before, 3), round(beat, 3))
+        self.end = End(kind, round(beat - before, 3), round(beat, 3), line.beats_per_bar)
         return "ends with the phrase" + (", after a fill" if kind == "fill" else "")
 
     def _ending_stem(self) -> StemEntry | None:
@@ -222,7 +227,7 @@ class Programme(ProgrammeChange):
 
     def _go_on_ending(self, end: End, line: Timeline, now: Timestamp) -> None:
         near = ARM_BEATS * line.frames_per_beat
-        if not end.begun and line.frame_at(end.start) - now < near:
+        if not (end.begun or self.moving) and line.frame_at(end.start) - now < near:
             end.begun = True
             self._begin_end(end, line, now)
         if end.begun and not end.armed and end.kind == "ending":

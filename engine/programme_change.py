@@ -35,6 +35,8 @@ class ProgrammeChange(ProgrammeState):
         if self.end is not None and self.end.begun:
             return "it is ending"
         other = song != self.song
+        if waiting is not None and waiting.song == self.song and not other:
+            line_too = line_too or waiting.line  # what was reloaded comes all the same
         target = self.songs[song]
         grid = Boundary(target.enter if other else self.scene_of(song, scene).enter)
         grid = Boundary.BAR if line_too else grid
@@ -65,11 +67,8 @@ class ProgrammeChange(ProgrammeState):
         self.song, self.scene = change.song, change.scene
         if change.line:
             assert c.line is not None
-            assert c.clock is not None
             line = self._line_of(change, c.line.rate)
-            c.clock.begin_song(line, by_hand=True)
-            c.clock.hold(self.standby or self.held)
-            c.oriented = True
+            self._begin_line(line, other)
         if other:
             c.steering.density.clear()  # a hand's word is for the song
         if change.line and other:
@@ -79,13 +78,26 @@ class ProgrammeChange(ProgrammeState):
         self._say("scene", change.frame, name=self.scene_name(self.song, self.scene))
         self._tell_book()
 
+    def _begin_line(self, line: Timeline, other: bool) -> None:
+        """other: of another song, which says where the one is. A reloaded tempo or metre says
+        nothing of the kind: who has not said it has it still to say."""
+        c = self._c
+        assert c.clock is not None
+        one = c.clock.one_by_hand
+        c.clock.begin_song(line, other or c.clock.beat_by_hand or not c.clock.follow)
+        c.clock.hold(self.standby or self.held)
+        if other:
+            c.oriented = True
+        else:
+            c.clock.one_by_hand = one
+
     def prepare(self, line: Timeline, now: Timestamp) -> None:
         """After the clock has advanced: arm what is near."""
         change = self.change
         if change is None or change.armed:
             return
         frame = line.frame_at(change.beat)
-        if frame - now >= ARM_BEATS * line.frames_per_beat:
+        if frame - now > ARM_BEATS * line.frames_per_beat:
             return
         if frame - now < LATEST_S * line.rate / 2:  # overslept: the next boundary
             self.change = None
@@ -95,9 +107,13 @@ class ProgrammeChange(ProgrammeState):
         if change.song != self.song:
             self._arm_song(change, line, now)
             return
-        self._arm_scene(change, line, now)
+        if not (change.line and change.scene == self.scene):  # else what hands chose since stands
+            self._arm_scene(change, line, now)
         if change.line:
+            other_metre = self.moving
             self._arm_line(change, line)
+            if other_metre:
+                self._arm_metre(change, line, now)
 
     def _align(self, change: Change, rate: float) -> Timeline:
         """Say on which beat the new line begins, so that the first bar after the count-in lies on a
@@ -133,10 +149,7 @@ class ProgrammeChange(ProgrammeState):
         self.song, self.scene = change.song, change.scene
         self._tell_book()  # from now on stems of the new song are wanted
         self.song, self.scene = here
-        for role in c.patch.roles:
-            c.book.leave_at(role, old, now, change.beat)
-            if not change.count_in and role in c.wanted and self._open():
-                c.book.enter_at(role, old, now, change.beat, change.begins)
+        self._turn_over(change, old, now)
         ramp = self.glide(scene, new)
         if change.count_in:
             short = min(ramp, round(new.frames_per_beat))
@@ -147,13 +160,27 @@ class ProgrammeChange(ProgrammeState):
         else:
             self._gains(change.frame, ramp, scene)
 
+    def _turn_over(self, change: Change, old: Timeline, now: Timestamp) -> None:
+        """Beats are counted anew from the boundary: no stem goes on over it, those that are wanted
+        and ready begin there."""
+        c = self._c
+        for role in c.patch.roles:
+            c.book.leave_at(role, old, now, change.beat)
+            if not change.count_in and role in c.wanted and self._open():
+                c.book.enter_at(role, old, now, change.beat, change.begins)
+
+    def _arm_metre(self, change: Change, old: Timeline, now: Timestamp) -> None:
+        """The song goes on in another metre (it was reloaded)."""
+        c = self._c
+        sounds = (r for r in c.patch.roles if c.book.playing(r) is not None)
+        c.wanted.update(r for r in sounds if not self.off(r))
+        self.one_beat = None  # it counted by the old line
+        self._turn_over(change, old, now)
+
     def _arm_line(self, change: Change, old: Timeline) -> Timeline:
         assert self._c.clock is not None
         self._c.clock.hold(True)  # its boundary must not move under what was told
-        song = self.songs[change.song]
-        alike = (old.beats_per_bar, old.bars_per_phrase) == (song.beats_per_bar,
-                                                             song.bars_per_phrase)  # fmt: skip
-        if change.song == self.song and alike:
+        if not self.moving:  # bars stay where they are, and all that counts by beats
             change.begins = change.beat
             new = self._line_of(change, old.rate)
         else:

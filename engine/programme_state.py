@@ -44,12 +44,13 @@ class Change:
 @dataclass
 class End:
     """A song that ends. kind: ending (a stem that ends it), fill, phrase or fade. start: beat at
-    which stem, fill or fade begins; beat: where all has ended. stem: the id of that which ends
-    it."""
+    which stem, fill or fade begins; beat: where all has ended. metre: beats of a bar of the line
+    that both count by. stem: the id of that which ends it."""
 
     kind: str
     start: float
     beat: float
+    metre: int
     begun: bool = False
     armed: bool = False
     frame: int = 0
@@ -98,10 +99,14 @@ class ProgrammeState:
 
     @property
     def moving(self) -> bool:
-        """Another song was told to the audio process and has not begun: stems are wanted for its
-        tempo, and the line is still the old one."""
-        change = self.change
-        return change is not None and change.armed and change.song != self.song
+        """Another song or metre was told to the audio process and has not begun: stems are wanted
+        for it, and the line is still the old one."""
+        change, line = self.change, self._c.line
+        if change is None or not change.armed or line is None:
+            return False
+        return change.song != self.song or (
+            change.line and line.beats_per_bar != self.songs[change.song].beats_per_bar
+        )
 
     def off(self, role: str) -> bool:
         """A scene of this song has sent a role out."""
