@@ -32,12 +32,14 @@ from engine.state import FOREVER, MAX_BUSES
 if TYPE_CHECKING:
     from engine.admission import Due
     from engine.performance import LivePerformance
+    from engine.ring import Ring
 
 DRY_FADE_FRAMES = 960  # 20 ms; all AI is out within 50 ms, block and bus included
 MASTER_FADE_FRAMES = 480
 PANIC_FADE_FRAMES = 960
 HUSH_IN_FRAMES = 64  # the kernel's HUSH_IN
 COMMANDS_A_BLOCK = 64
+SAFE_A_BLOCK = 16
 WAITING_MAX = 1024
 AHEAD_MAX = 1 << 26  # frames that a command may wait: 23 minutes at 48 kHz
 FRAMES_MAX = 1 << 40  # of a ramp, or to a timeline's anchor: beyond is nonsense
@@ -45,6 +47,7 @@ METRE_MAX = 1024
 FRAMED = frozenset(
     (CommandKind.TIMELINE, CommandKind.CLICK, CommandKind.GAIN, CommandKind.LEVEL)
 )  # they hold from their frame on
+_FRAMED = [int(kind) for kind in sorted(FRAMED)]
 _frame_of = itemgetter(0)
 REPORTS_A_BLOCK = 256
 LEVEL_KINDS = frozenset(int(k) for k in LevelKind)
@@ -68,6 +71,8 @@ class Control:
         self._panic = int(performance.state["panic"][0])  # when its fade is over; 0: there is none
         self.steered = False  # something was obeyed that no snapshot holds yet; its taker resets it
         self._waiting: list[tuple] = []  # of FRAMED, in order of frame
+        self._asked = performance.state["asked"][0]
+        self._again = [np.zeros(0, r.dtype) for r in (self._safe, self._commands)]
         self._generated = [
             is_generated(performance.patch, f"voice.{v}") for v in performance.patch.voices
         ]
@@ -99,19 +104,40 @@ class Control:
 
     # ---- admission
 
+    def take_again(self) -> None:
+        """A successor's, from the snapshot in the state: what its predecessor took of the rings and
+        died with, and commands that waited for their frame. Not real-time safe."""
+        for which, ring in enumerate((self._safe, self._commands)):
+            first, records = ring.taken()
+            lost = first + np.arange(len(records)) >= int(self._asked[which])
+            if ring is self._commands:
+                lost |= np.isin(records["kind"], _FRAMED) & (
+                    records["frame"] >= int(self._p.state["t"][0])
+                )
+            self._again[which] = records[lost]
+
+    def _take(self, which: int, ring: Ring, most: int) -> np.ndarray:
+        """Up to `most` records: first what is to be done again."""
+        again = self._again[which]
+        taken = again[:most] if len(again) else ring.pop(most)
+        self._again[which] = again[most:]
+        if len(again) <= most:
+            self._asked[which] = ring.pointer.read
+        return taken
+
     def admit(self, t: int) -> list[Due]:
         """Take what waits at the start of a block; returns note-offs that follow from it."""
         due: list[Due] = []
         self.reach(t, due)
-        if lib.seg_ring_count(self._safe.pointer):
+        if lib.seg_ring_count(self._safe.pointer) or len(self._again[0]):
             self.steered = True
-            asked = self._safe.pop(16)
+            asked = self._take(0, self._safe, SAFE_A_BLOCK)
             self._p.log.note(AdmittedKind.SAFE, 0, t, asked)
             for kind, value in asked.tolist():
                 self.safe(kind, value, t, due)
-        if lib.seg_ring_count(self._commands.pointer):
+        if lib.seg_ring_count(self._commands.pointer) or len(self._again[1]):
             self.steered = True
-            commands = self._commands.pop(COMMANDS_A_BLOCK)
+            commands = self._take(1, self._commands, COMMANDS_A_BLOCK)
             self._p.log.note(AdmittedKind.COMMAND, 0, t, commands)
             for command in commands.tolist():
                 if command[0] <= t or command[7] not in FRAMED:

@@ -41,7 +41,7 @@ from engine.slices import cut, hold
 from engine.sources import pedals_of
 from engine.state import FOREVER, fresh
 from engine.strip import SETTINGS, begin_duck, begin_strip, fits, set_strip, strip_of, values_of
-from engine.successor import take_over
+from engine.successor import forget_notes, take_over
 from engine.taps import connect_taps
 from engine.tick import Tick
 from engine.timeline import Timeline
@@ -62,7 +62,8 @@ class AudioFrame:
 
 
 class LivePerformance:
-    """patch, rings, and the state array of engine/state.py, resumed where one is given."""
+    """patch, rings, and the state array of engine/state.py, resumed where one is given. long_ago:
+    it is older than notes last."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class LivePerformance:
         rate: float,
         soundfont: Path | None,
         resumed: np.ndarray | None = None,
+        long_ago: bool = False,
     ) -> None:
         self.patch, self.shared, self.channels, self.rate = patch, shared, channels, rate
         self.state = fresh()
@@ -148,9 +150,13 @@ class LivePerformance:
         self._n = 0
         # Called with (t, n) of each stretch while the mixer's rows hold it, for who reads those.
         self.rendered: Callable[[int, int], None] | None = None
+        if resumed is not None and long_ago:
+            resumed = forget_notes(resumed, self.intakes)
+            self.state["notes"], self.state["intakes"] = resumed["notes"], resumed["intakes"]
         self._begin_life(soundfont, resumed)
         if resumed is not None:
-            take_over(patch, self.state[0], self._voices, self.intakes)
+            take_over(patch, self.state[0], self._voices, self.intakes, long_ago)
+            self.control.take_again()
         else:
             for intake in self.intakes:
                 intake.mark()

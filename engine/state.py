@@ -152,6 +152,7 @@ STATE = np.dtype(
         ("dry", "u1"),
         ("click", "u1"),
         ("panic", "<i8"),  # frame at which a panic's fade is over, or 0
+        ("asked", "<u8", (2,)),  # how far midi_safe and commands have been read
         ("strips", STRIP, (MAX_STRIPS,)),  # one an input
         ("strip_settings", "<f8", (MAX_STRIPS, 6)),  # what a hand sees of them: engine/strip.py
         ("faders", RAMP, (MAX_SOURCES,)),

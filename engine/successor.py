@@ -12,11 +12,26 @@ from engine.sampler import SampledVoice
 from engine.voice_memory import told
 
 
+def forget_notes(snapshot: np.ndarray, intakes: list[NoteIntake]) -> np.ndarray:
+    """A snapshot of long ago, without what sounded then: who would release it may have found no
+    room in its ring."""
+    old = snapshot.copy()
+    old[0]["notes"] = 0
+    for place, intake in zip(old[0]["intakes"], intakes, strict=False):
+        place["epoch"] = intake.epoch
+    return old
+
+
 def take_over(
-    patch: Patch, state: np.void, voices: list[SampledVoice | None], intakes: list[NoteIntake]
+    patch: Patch,
+    state: np.void,
+    voices: list[SampledVoice | None],
+    intakes: list[NoteIntake],
+    long_ago: bool = False,
 ) -> None:
     """Voices are told again what they were told, and sounding notes start again; their producers
-    will release them. state: a record of engine/state.py."""
+    will release them. state: a record of engine/state.py. long_ago: notes that waited meanwhile
+    come to nothing."""
     held: list[dict[tuple[int, int], int]] = [{} for _ in intakes]
     for v, voice in enumerate(voices):
         if voice is not None:
@@ -28,7 +43,10 @@ def take_over(
             for owner in _feeders(patch, v, len(intakes)):
                 held[owner][v, key] = velocity
     for intake, sounding in zip(intakes, held, strict=True):
-        intake.resume(int(state["t"]), sounding)
+        if long_ago:
+            intake.skip(int(state["t"]))
+        else:
+            intake.resume(int(state["t"]), sounding)
 
 
 def _feeders(patch: Patch, voice: int, intakes: int) -> list[int]:

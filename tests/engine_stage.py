@@ -35,10 +35,16 @@ class Stage:
         self.engine = LivePerformance(patch, self.shared, plain_map(patch), rate, soundfont)
         self.t = start
 
-    def resume(self, state: np.ndarray, gap: int = 0) -> None:
+    def resume(self, state: np.ndarray, gap: int = 0, long_ago: bool = False) -> None:
         """The audio process has died; a successor goes on from a snapshot, `gap` frames later."""
         self.engine = LivePerformance(
-            self.patch, self.shared, plain_map(self.patch), self.rate, self.soundfont, state.copy()
+            self.patch,
+            self.shared,
+            plain_map(self.patch),
+            self.rate,
+            self.soundfont,
+            state.copy(),
+            long_ago,
         )
         self.t += gap
 

@@ -3,11 +3,15 @@ never ends."""
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from engine_stage import RATE, SOUNDFONT, Stage
 
-from engine.layout import CommandKind, NoteKind, ReportKind, SafeKind
+from devices.audio.process import snapshot_of
+from engine.control import COMMANDS_A_BLOCK
+from engine.layout import CommandKind, LevelKind, NoteKind, ReportKind, SafeKind
 from engine.patch import Input, MidiIn, Output, Patch, Player, Role, Voice
 
 PATCH = Patch(
@@ -161,3 +165,112 @@ def test_what_had_sounded_is_not_taken_a_second_time() -> None:
     stage.play(512)
     kinds = [r["kind"] for r in stage.reports()]
     assert ReportKind.NOTE_ON not in kinds
+
+
+HAND = [
+    (CommandKind.LEVEL, {"slot": 0, "c": int(LevelKind.BUS), "x": 0.25}),
+    (CommandKind.LEVEL, {"slot": 0, "c": int(LevelKind.MUTE), "x": 0.0}),
+    (CommandKind.STRIP, {"slot": 0, "c": 0, "x": 400.0}),
+    (CommandKind.GAIN, {"slot": 0, "c": 0, "x": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields"), HAND)
+def test_hand_s_word_in_the_block_that_a_death_took_is_obeyed_by_the_successor(
+    kind: CommandKind, fields: dict[str, float]
+) -> None:
+    """Taken from the ring, and no snapshot knows of it."""
+    audio = RNG.uniform(-0.3, 0.3, (GAP + AFTER, 1)).astype(np.float32)
+    outs = []
+    for dies in (False, True):
+        stage = Stage(PATCH)
+        stage.play(1024)
+        state = stage.engine.state.copy()
+        stage.command(kind, frame=stage.t, **fields)
+        if dies:
+            stage.play(128)
+            stage.t -= 128
+            stage.resume(state)
+        outs.append(stage.play(audio))
+    assert np.abs(outs[0] - Stage(PATCH).play(audio)).max() > 1e-3
+    assert np.array_equal(outs[1], outs[0])
+
+
+def test_dry_in_the_block_that_a_death_took_is_obeyed_once() -> None:
+    stage = Stage(PATCH)
+    music(stage)
+    stage.play(1024)
+    state = stage.engine.state.copy()
+    stage.safe(SafeKind.DRY_TOGGLE)
+    stage.play(128)
+    stage.resume(state, GAP)
+    stage.play(256)
+    assert stage.engine.state["dry"][0] == 1
+    stage.resume(stage.engine.state, GAP)
+    stage.play(256)
+    assert stage.engine.state["dry"][0] == 1
+
+
+def test_command_that_waited_for_its_frame_holds_from_there_in_the_successor() -> None:
+    stage = Stage(PATCH)
+    music(stage)
+    stage.play(1024)
+    begins = stage.t + 3000
+    stage.command(CommandKind.CLICK, slot=1, frame=begins)
+    stage.command(CommandKind.LEVEL, slot=0, c=int(LevelKind.BUS), x=0.0, frame=begins)
+    stage.play(128)
+    stage.resume(stage.engine.state, 1000)
+    out = stage.play(AFTER)
+    at = begins - stage.t + len(out)
+    assert out[:at, 0].any()
+    assert not out[at:, 0].any()
+    assert stage.engine.state["click"][0] == 1
+
+
+def test_more_than_a_block_takes_is_done_again_in_its_order() -> None:
+    stage = Stage(PATCH)
+    stage.play(128)
+    state = stage.engine.state.copy()
+    for x in np.linspace(0.0, 1.0, 3 * COMMANDS_A_BLOCK).tolist():
+        stage.command(CommandKind.GAIN, slot=0, c=0, x=x)
+    stage.play(3 * 128)
+    stage.resume(state)
+    stage.command(CommandKind.GAIN, slot=0, c=0, x=0.75)
+    stage.play(5 * 128)
+    assert stage.engine.state[0]["gains"][0, 0]["g1"] == 0.75
+
+
+def test_after_a_long_time_everything_is_as_hands_left_it_but_no_note_sounds() -> None:
+    stage = Stage(PATCH, SOUNDFONT)
+    ring = "midi_notes"
+    stage.shared.ring(ring).new_epoch()
+    stage.safe(SafeKind.MASTER, 0.125)
+    stage.safe(SafeKind.DRY_ON)
+    stage.command(CommandKind.LEVEL, slot=0, c=int(LevelKind.MUTE), x=0.0)
+    stage.note(ring, NoteKind.ON, key=60)
+    stage.play(4096)
+    stage.note(ring, NoteKind.OFF, key=60)
+    stage.note(ring, NoteKind.ON, key=64)
+    stage.note(ring, NoteKind.CC, key=1, value=99)
+    stage.resume(stage.engine.state, 100 * RATE, long_ago=True)
+    out = stage.play(AFTER)
+    assert not out.any()
+    state = stage.engine.state[0]
+    assert (float(state["master"]["g1"]), int(state["dry"])) == (0.125, 1)
+    assert float(state["mutes"][0]["g1"]) == 0.0
+    assert not state["notes"].any()
+    stage.note(ring, NoteKind.ON, key=67)
+    assert np.abs(stage.play(AFTER)[:, 4]).max() > 1e-4
+
+
+@pytest.mark.parametrize(("age_s", "long_ago"), [(1.0, False), (600.0, True)])
+def test_snapshot_of_any_age_is_gone_on_from(age_s: float, long_ago: bool) -> None:
+    stage = Stage(PATCH)
+    stage.play(256)
+    stage.engine.state["mono_ns"] = time.monotonic_ns() - round(age_s * 1e9)
+    assert snapshot_of(stage.shared) == (None, False)
+    stage.shared.sections["state"].write(stage.engine.state)
+    state, old = snapshot_of(stage.shared)
+    assert old is long_ago
+    assert state is not None
+    assert state.tobytes() == stage.engine.state.tobytes()

@@ -243,7 +243,7 @@ class Callback:
             return 0
         t, mono_ns = self._known
         expected = t + round((wall - mono_ns) * self.engine.rate / 1e9)
-        offset = int(self.engine.state[0]["frame_offset"])  # 0 where the snapshot is too old
+        offset = int(self.engine.state[0]["frame_offset"])  # 0 where there is no snapshot
         offset += round((expected - device - offset) / 2**32) * 2**32  # the counter has 32 bits
         if abs(device + offset - expected) < self.engine.rate:
             return offset

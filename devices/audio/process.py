@@ -36,7 +36,7 @@ from engine.shm_records import (
 from engine.soundfont import find_soundfont
 
 ERRORS_MAX = 20
-RESUME_MAX_S = 60.0
+NOTES_MAX_S = 60.0  # nobody holds a note for so long without sound
 WARM_BLOCKS = 200
 LOAD_S = 15.0
 FIRST_CALL_S = 1.0
@@ -63,13 +63,14 @@ def tell_client(shared: Shared, name: str) -> None:
     os.replace(temporary, path)
 
 
-def _snapshot(shared: Shared) -> np.ndarray | None:
-    """The predecessor's state, if it is of this performance and not too old."""
+def snapshot_of(shared: Shared) -> tuple[np.ndarray | None, bool]:
+    """The predecessor's state, if it ever played; and whether its notes are of long ago. All else
+    is as hands left it, however long the device was away."""
     state = shared.sections["state"].read()
     if state is None or not state[0]["t"]:
-        return None
-    age = (time.monotonic_ns() - int(state[0]["mono_ns"])) / 1e9
-    return state if age < RESUME_MAX_S else None
+        return None, False
+    age_s = (time.monotonic_ns() - int(state[0]["mono_ns"])) / 1e9
+    return state, age_s > NOTES_MAX_S
 
 
 def _collections() -> int:
@@ -99,9 +100,10 @@ class AudioProcess:
         shared = self.shared
         shared.heartbeat("audio", LOAD_S)
         rate = float(jack.rate if jack else shared.patch.audio.rate)
-        resumed = _snapshot(shared)
+        resumed, long_ago = snapshot_of(shared)
+        soundfont = find_soundfont(shared.patch)
         engine = LivePerformance(
-            shared.patch, shared, found.channels, rate, find_soundfont(shared.patch), resumed
+            shared.patch, shared, found.channels, rate, soundfont, resumed, long_ago
         )
         _warm_up(shared, found.channels, rate)
         for memory in shared.memories():
