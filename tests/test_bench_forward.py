@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,12 +48,13 @@ def test_only_cycles_both_were_there_for_are_compared() -> None:
     cycles["flags"] = [0, SKIPPED, 0]
     cycles["skipped"] = [0, 128, 0]
     native = Recording(48_000, BLOCK, 1280, None, np.zeros((0, 0)), cycles, 0, False)
+    source = replace(native, start=0, cycles=cycles[:2])
     rows = ledger(*range(0, 12800, BLOCK))
     rows["late_us"][[2, 19, 40]] = 9  # before the native client came; excused; ours
-    figures = miss_figures(rows, native, BLOCK)
+    figures = miss_figures(rows, native, source, BLOCK)
     cycles_seen = (12800 - BLOCK - 1280) // BLOCK
     assert figures["cycles"] == cycles_seen
-    assert (figures["segue"], figures["native"]) == (2, 1)
+    assert (figures["segue"], figures["native"], figures["source"]) == (2, 1, 1)
     assert figures["excess_per_100k"] == pytest.approx(100_000 / cycles_seen)
     assert figures["excess_per_100k_bound95"] > figures["excess_per_100k"]
 

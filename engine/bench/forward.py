@@ -3,8 +3,11 @@
 One private JACK server, the audio process under the standard load (a `Load`), four inputs that
 really sound, and beside it in two phases:
 
-  1. `seconds` long: a native client without ports (engine/native/witness.c). A cycle that segue
-     missed is excess unless the native client missed it or a neighbour (stats.miss_report).
+  1. `seconds` long: a minimal native client (engine/native/witness.c) in segue's place: it hears
+     the same four inputs, so whoever plays them makes both late. (Of 36 cycles that segue missed
+     on a loaded machine, the player had missed 22, which a client without ports could not know.)
+     A cycle that segue missed is excess unless the native client missed it or a neighbour
+     (stats.miss_report). missed.source: those of the player.
   2. a fifth as long (4 to 60 s): scsynth under a comparable mix, switched off and on in turn.
      load_ratio is segue's audio thread over scsynth's DSP thread, both as the kernel's scheduler
      counts them, in the same seconds. dsp_ratio is stricter: segue's own callback over what
@@ -87,7 +90,9 @@ def within(frames: np.ndarray, first: int, last: int) -> np.ndarray:
     return frames[(frames >= first) & (frames < last)]
 
 
-def miss_figures(rows: np.ndarray, native: Recording, block: int) -> dict[str, Any]:
+def miss_figures(
+    rows: np.ndarray, native: Recording, source: Recording, block: int
+) -> dict[str, Any]:
     """missed.* over the cycles both segue and the native client were there for."""
     first = max(int(rows[0]["frame"]), native.start)
     last = min(int(rows[-1]["frame"]), native.end)
@@ -99,7 +104,11 @@ def miss_figures(rows: np.ndarray, native: Recording, block: int) -> dict[str, A
         block,
     )
     excess = round(report["excess_per_100k"] * cycles / 100_000)
-    return {**report, "excess_per_100k_bound95": 100_000 * rate_bound(excess, cycles)}
+    return {
+        **report,
+        "excess_per_100k_bound95": 100_000 * rate_bound(excess, cycles),
+        "source": len(within(source.missed(), first, last)),
+    }
 
 
 @dataclass
@@ -167,7 +176,7 @@ def bench_forward(load: Load, *, block: int = 128, seconds: float = 600.0) -> di
     Raises JackError, NativeError, ScsynthError, ValueError when nothing was measured.
     """
     with JackServer(block=block, inputs=INPUTS, outputs=OUTPUTS) as server:
-        sinks = [f"segue:in_{k},scsynth:in_{k + 1}" for k in range(INPUTS)]
+        sinks = [f"segue:in_{k},scsynth:in_{k + 1},native:in_{k + 1}" for k in range(INPUTS)]
         source = Witness(
             server,
             name="source",
@@ -180,7 +189,7 @@ def bench_forward(load: Load, *, block: int = 128, seconds: float = 600.0) -> di
             load.start(server)
             try:
                 load.rows()  # what came before the measurement
-                with Witness(server, name="native") as native:
+                with Witness(server, name="native", inputs=["-"] * INPUTS, capture=False) as native:
                     parts = []
                     end = time.monotonic() + seconds
                     while (left := end - time.monotonic()) > 0:
@@ -189,7 +198,7 @@ def bench_forward(load: Load, *, block: int = 128, seconds: float = 600.0) -> di
                 rows = np.concatenate(parts)
                 if len(rows) < 2:
                     raise ValueError("segue's ledger holds no block: the audio process did not run")
-                missed = miss_figures(rows, native.recording(), block)
+                missed = miss_figures(rows, native.recording(), source.recording(), block)
                 cost = _compare(server, load, min(max(seconds / 5, 4.0), 60.0))
             finally:
                 load.stop()
