@@ -120,11 +120,12 @@ class Conductor:
         self.programme.advance(line, now)
         if self.let_in and not self.dry and self.programme.enters(now):
             self._let_wanted_in(line, now)
+        wanted = self.programme.stem_line(line)
         if self.oriented and not self.programme.moving:  # before, the tempo is nobody's word
-            self.book.set_aside(line, now)
+            self.book.set_aside(wanted, now)
         self.book.set_others_aside(now)
         if not self.programme.moving:
-            self.book.fill(line, now)
+            self.book.fill(wanted, now)
         stretch_far(self.book, line, now)
         self.steering.shape(self.patch, self.book.requests)
         self.routes.shape(self.book.requests)

@@ -45,7 +45,8 @@ def _next(conductor: Conductor, ask: Ask) -> str:
 def _regenerate(conductor: Conductor, ask: Ask) -> str:
     if ask.role is None:
         return "no role"
-    entry = conductor.book.ask(ask.role, _line(conductor), ask.now, replaces=True)
+    line = conductor.programme.stem_line(_line(conductor))
+    entry = conductor.book.ask(ask.role, line, ask.now, replaces=True)
     return "asked" if entry else "no room"
 
 

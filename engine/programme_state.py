@@ -5,7 +5,7 @@ The lowest layer of engine/programme.py. Pure; the conductor's; frames and beats
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,6 +107,17 @@ class ProgrammeState:
         return change.song != self.song or (
             change.line and line.beats_per_bar != self.songs[change.song].beats_per_bar
         )
+
+    def stem_line(self, line: Timeline) -> Timeline:
+        """The line in force, or in standby, where another song was chosen, one of its tempo and
+        metre: stems are made and kept for that."""
+        if not self.counts_in:
+            return line
+        song = self.playing
+        return replace(
+            line, bpm=song.bpm, beats_per_bar=song.beats_per_bar,
+            bars_per_phrase=song.bars_per_phrase,
+        )  # fmt: skip
 
     def off(self, role: str) -> bool:
         """A scene of this song has sent a role out."""

@@ -58,6 +58,30 @@ def test_a_song_chosen_in_standby_begins_with_its_count_in_when_standby_ends() -
     assert night.conductor.line.bpm == 90.0
 
 
+def test_stems_made_ahead_of_a_song_are_kept_when_it_is_chosen_in_standby() -> None:
+    night = Night()
+    night.run(6.3)
+    book = night.conductor.book
+    ahead = {e.id for e in book.entries.values() if e.want.get("song") == "two"}
+    assert ahead
+    night.act("standby")
+    night.run(2)
+    night.act("next_song")
+    night.run(5)
+    assert ahead <= book.entries.keys()
+    made = [e for e in book.entries.values() if e.want.get("song") == "two"]
+    assert {e.bpm for e in made} == {90.0}
+    asked = night.conductor.act("regenerate", night.now, "drums")
+    assert asked == "asked"
+    assert {e.bpm for e in book.entries.values() if e.want.get("song") == "two"} == {90.0}
+    before = len(night.sent)
+    night.act("standby")
+    night.run(9)
+    plays = [c for c in night.sent[before:] if c["kind"] == CommandKind.STEM_PLAY]
+    assert ahead & {int(c["id"]) for c in plays}
+    assert {float(c["z"]) for c in plays} == {RATE * 60 / 90.0}
+
+
 def test_a_song_without_count_in_to_a_drummer_waits_for_the_one() -> None:
     clock = replace(TWO.clock, source="listener", listen=("horn",))
     songs = {"one": TWO.songs["one"], "two": replace(TWO.songs["two"], count_in=0)}
