@@ -23,7 +23,7 @@ from engine.capture import (
     channels_of,
 )
 from engine.job_socket import JobServer
-from engine.process import Stop, enter, one_thread
+from engine.process import Stop, await_sound, enter, one_thread
 from engine.shm import Shared
 
 WAIT_S = 0.02
@@ -86,10 +86,7 @@ class CaptureHost:
 
 
 def serve(shared: Shared, stop: Stop) -> int:
-    while not stop and shared.clock() is None:
-        shared.heartbeat("capture")
-        shared.wait("capture", WAIT_S)
-    clock = shared.clock()
+    clock = await_sound(shared, stop, "capture")
     if clock is None:
         return 0
     host = CaptureHost(shared, clock.rate)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import time
 
 import numpy as np
 
@@ -18,7 +17,8 @@ from engine.bleed import Canceller
 from engine.howl import HowlDetector
 from engine.layout import OBSERVATION, ObservationKind
 from engine.patch import Patch
-from engine.process import Stop, enter, one_thread
+from engine.process import Stop, await_sound, enter, one_thread
+from engine.roster import MODEL_LOAD_S
 from engine.shm import Shared
 from engine.sources import guarded_sources, source_names
 
@@ -111,17 +111,16 @@ class ListenerHost:
 
 
 def _serve(shared: Shared, stop: Stop) -> int:
-    while not stop and shared.played() is None:
-        shared.heartbeat("listener")
-        time.sleep(0.02)
-    clock = shared.played()
+    clock = await_sound(shared, stop, "listener", MODEL_LOAD_S)
+    if clock is None:
+        return 0
     path = importlib.import_module(f"models.{LISTENER}").ADAPTER
     module, _, name = path.partition(":")
     observer: Observer = getattr(importlib.import_module(module), name)()
-    rate = clock.rate if clock else shared.patch.audio.rate
-    observer.load(None, int(rate), {})
-    host = ListenerHost(shared, observer, round(shared.patch.audio.round_trip_ms * rate / 1000.0))
-    guard = Guard(shared, rate)
+    observer.load(None, int(clock.rate), {})
+    late = round(shared.patch.audio.round_trip_ms * clock.rate / 1000.0)
+    host = ListenerHost(shared, observer, late)
+    guard = Guard(shared, clock.rate)
     while not stop:
         shared.heartbeat("listener")
         host.turn()

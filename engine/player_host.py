@@ -21,7 +21,8 @@ from engine.adapter import AdapterError, NotePlayer, TexturePlayer
 from engine.bleed import Canceller
 from engine.layout import BLOCK_FRAMES, NOTE, NoteKind, audio_dtype
 from engine.patch import Patch
-from engine.process import Stop, enter, one_thread
+from engine.process import Stop, await_sound, enter, one_thread
+from engine.roster import MODEL_LOAD_S
 from engine.shm import Shared
 
 WAIT_S = 0.004
@@ -166,13 +167,11 @@ class TextureHost:
 
 def _serve(shared: Shared, stop: Stop, name: str) -> int:
     process = f"player.{name}"
-    while not stop and shared.played() is None:
-        shared.heartbeat(process)
-        time.sleep(0.02)
-    clock = shared.played()
-    rate = clock.rate if clock else float(shared.patch.audio.rate)
+    clock = await_sound(shared, stop, process, MODEL_LOAD_S)
+    if clock is None:
+        return 0
     started = time.monotonic()
-    adapter = load_player(shared.patch, name, int(rate))
+    adapter = load_player(shared.patch, name, int(clock.rate))
     log.info("%s: %s loaded in %.1f s", name, shared.patch.players[name].model,
              time.monotonic() - started)  # fmt: skip
     if shared.patch.players[name].to:
@@ -182,7 +181,7 @@ def _serve(shared: Shared, stop: Stop, name: str) -> int:
             texture.turn()
             shared.wait(process, WAIT_S)
         return 0
-    notes = NoteHost(shared, name, adapter, rate)
+    notes = NoteHost(shared, name, adapter, clock.rate)
     while not stop:
         shared.heartbeat(process)
         notes.turn(shared.now())

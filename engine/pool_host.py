@@ -12,7 +12,6 @@ import os
 import select
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy as np
 from engine.job_socket import JobServer
 from engine.patch import NOT_MODELS
 from engine.pool import EventKind, Pool, PoolEvent
-from engine.process import Stop, enter, one_thread
+from engine.process import Stop, await_sound, enter, one_thread
 from engine.shm import Shared
 from engine.soundfont import find_soundfont
 from engine.stem import Stem, StemNote, StemRequest
@@ -149,11 +148,8 @@ def _facts(stem: Stem) -> dict[str, Any]:
 def main() -> int:
     one_thread()
     shared, stop = enter(sys.argv[1], "pool", nice=5)
-    assert Path(sys.argv[1]).is_dir()
-    while not stop and shared.played() is None:
-        shared.heartbeat("pool")
-        time.sleep(0.02)
-    PoolHost(shared).run(stop)
+    if await_sound(shared, stop, "pool") is not None:
+        PoolHost(shared).run(stop)
     return 0
 
 

@@ -8,11 +8,14 @@ import faulthandler
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from engine.shm import Shared
+from engine.shm_records import Clock
 
+LOOK_S = 0.02
 PR_SET_PDEATHSIG = 1
 
 
@@ -43,6 +46,19 @@ def enter(folder: str, name: str, nice: int = 0) -> tuple[Shared, Stop]:
     if not _lives(int(shared.meta["pid"])):
         raise SystemExit(f"segue {name}: the performance has ended while this was being loaded")
     return shared, Stop()
+
+
+def await_sound(shared: Shared, stop: Stop, name: str, load_s: float = 0.0) -> Clock | None:
+    """The clock once a block has been played, for before that nobody knows the rate; None where
+    this process was told to leave. load_s: what it loads next may take so long."""
+    while not stop:
+        shared.heartbeat(name)
+        clock = shared.played()
+        if clock is not None:
+            shared.heartbeat(name, load_s)
+            return clock
+        time.sleep(LOOK_S)
+    return None
 
 
 def _lives(pid: int) -> bool:

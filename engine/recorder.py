@@ -10,10 +10,9 @@ import json
 import logging
 import struct
 import sys
-import time
 from pathlib import Path
 
-from engine.process import Stop, enter
+from engine.process import Stop, await_sound, enter
 from engine.recording import Recording, new_take, replace_text
 from engine.shm import Shared
 from engine.tracks import TrackError
@@ -69,10 +68,7 @@ def _keeper(shared: Shared, session: Path, rate: float) -> Keeper:
 
 
 def _serve(shared: Shared, stop: Stop, session: Path) -> int:
-    while not stop and shared.played() is None:
-        shared.heartbeat("recorder")
-        time.sleep(0.02)
-    clock = shared.played()
+    clock = await_sound(shared, stop, "recorder")
     if clock is None:
         return 0
     keeper, told = _keeper(shared, session, clock.rate), ""

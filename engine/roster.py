@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from engine.capture import captured
 from engine.patch import PERFORMER, Patch
 
+MODEL_LOAD_S = 60.0  # for a model to load, on a cold and busy machine
+
 
 @dataclass(frozen=True)
 class Part:
@@ -32,9 +34,11 @@ def roster(patch: Patch, performing: bool, recording: bool) -> list[Part]:
         Part("midi", "devices.midi.process"),
     ]
     if patch.inputs:
-        parts.append(Part("listener", "engine.listener_host", silent_s=3.0))
+        parts.append(Part("listener", "engine.listener_host", silent_s=3.0, load_s=MODEL_LOAD_S))
     for name in patch.players:
-        parts.append(Part(f"player.{name}", "engine.player_host", (name,), silent_s=5.0, load_s=60))
+        parts.append(
+            Part(f"player.{name}", "engine.player_host", (name,), 5.0, load_s=MODEL_LOAD_S)
+        )
     if patch.roles:
         parts.append(Part("pool", "engine.pool_host", silent_s=5.0))
     if captured(patch):

@@ -145,6 +145,8 @@ class Supervisor:
             log.info("removed what an earlier run left: %s", stale)
         signal.signal(signal.SIGTERM, self.stop)
         signal.signal(signal.SIGINT, self.stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(signal.SIGHUP, self.stop)  # the terminal was closed
         bells = {
             name: os.eventfd(0, os.EFD_NONBLOCK)
             for name in process_names(self.patch)
@@ -251,10 +253,13 @@ class Supervisor:
         if child.part.name == "audio" and self.bypass is not None:
             self.bypass.audio_lost()
         self._kill(child)
-        child.become(Life.BACKOFF)
-        child.retry_at = now + (0.0 if child.backoff == BACKOFF_FIRST_S else child.backoff)
-        child.backoff = min(BACKOFF_MAX_S, child.backoff * BACKOFF_FACTOR)
+        self._back_off(child, now + (0.0 if child.backoff == BACKOFF_FIRST_S else child.backoff))
         self._look_at(child, now)
+
+    def _back_off(self, child: Child, retry_at: float) -> None:
+        child.become(Life.BACKOFF)
+        child.retry_at = retry_at
+        child.backoff = min(BACKOFF_MAX_S, child.backoff * BACKOFF_FACTOR)
 
     def _start(self, child: Child, now: float) -> None:
         child.become(Life.STARTING)
@@ -265,8 +270,18 @@ class Supervisor:
         bells = tuple(self.shared.meta["bells"].values())
         folder = str(self.shared.folder)
         command = [sys.executable, "-m", child.part.module, folder, *child.part.args]
-        child.process = subprocess.Popen(command, pass_fds=bells, stdin=subprocess.DEVNULL)
-        child.pidfd = os.pidfd_open(child.process.pid)
+        try:
+            # A group of its own: what is typed at our terminal, and its end, comes to us alone.
+            # No session: where the kernel groups tasks by session, `nice` would count for nothing.
+            child.process = subprocess.Popen(
+                command, pass_fds=bells, stdin=subprocess.DEVNULL, process_group=0
+            )
+            child.pidfd = os.pidfd_open(child.process.pid)
+        except OSError as error:  # no memory, no process or no descriptor left just now
+            log.error("%s cannot be started: %s", child.part.name, error)
+            self._kill(child)
+            self._back_off(child, now + child.backoff)
+            return
         if child.part.name == "audio":
             self._callbacks, self._moved = -1, now
 
@@ -280,7 +295,8 @@ class Supervisor:
             child.process.wait(REAP_S)
         except subprocess.TimeoutExpired:  # asleep in a disk or a driver: nothing wakes it
             log.error("%s cannot be killed; it is left behind", child.part.name)
-        os.close(child.pidfd)
+        if child.pidfd >= 0:
+            os.close(child.pidfd)
         child.process, child.pidfd = None, -1
 
     # ---- the sound

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import pytest
 
 from engine import shm_folder
 from engine import supervisor as supervisor_module
+from engine.bench.child import end_process
+from engine.bench.jackd import wait_until
 from engine.patch import Output, Patch
 from engine.roster import Part
 from engine.shm import Shared
@@ -311,6 +314,105 @@ def test_end_stops_everybody_and_reaps(stage: Stage, monkeypatch: pytest.MonkeyP
     stage.supervisor._end()
     assert all(gone(n) for n in numbers)
     assert all(c.life is Life.STOPPED for c in children)
+
+
+def test_a_system_that_can_start_nothing_takes_nobody_down(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audio, pool = stage.children(audio="waits", pool="waits")
+    stage.tick()
+    before = pid(audio)
+    os.kill(pid(pool), signal.SIGKILL)
+    stage.ended(pool)
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as poor:
+        poor.setattr(subprocess, "Popen", no_memory)
+        for _ in range(10):
+            stage.tick(0.5)
+            stage.beat(audio)
+        assert pool.life is Life.BACKOFF
+    for _ in range(3):
+        stage.tick(BACKOFF_MAX_S / 2)
+        stage.beat(audio)
+    assert not gone(pid(pool))
+    assert pid(audio) == before
+
+
+PERFORMANCE = """
+import sys
+from pathlib import Path
+from engine import shm_folder, supervisor
+from engine.patch import Output, Patch
+from engine.roster import Part
+
+shm_folder.SHM_ROOT = Path(sys.argv[1])
+parts = [Part(name, "told_part", (sys.argv[1],)) for name in ("audio", "pool")]
+supervisor.roster = lambda *_: parts
+supervisor.HEAD_START_S = 0.0
+sys.exit(supervisor.Supervisor(Patch(outputs={"main": Output((1, 2))})).run())
+"""
+# Notes which signals it is told, and leaves at the usual one.
+TOLD = """
+import os, signal, sys
+told = os.path.join(sys.argv[2], str(os.getpid()) + ".told")
+
+def note(number, _):
+    with open(told, "a") as file:
+        print(signal.Signals(number).name, file=file)
+    if number == signal.SIGTERM:
+        sys.exit(0)
+
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(number, note)
+open(told, "w").close()
+while True:
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def at_a_terminal(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a performance of two processes, as a shell does that may put words before it."""
+    (tmp_path / "told_part.py").write_text(TOLD)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*before: str) -> subprocess.Popen[bytes]:
+        started.append(
+            subprocess.Popen(
+                [*before, sys.executable, "-c", PERFORMANCE, str(tmp_path)],
+                env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[1]}"},
+                start_new_session=True,
+            )
+        )
+        assert wait_until(lambda: len(list(tmp_path.glob("*.told"))) == 2, DEADLINE_S)
+        return started[-1]
+
+    yield start
+    for performance in started:
+        end_process(performance, DEADLINE_S)
+
+
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGINT])
+def test_a_terminal_that_is_closed_ends_a_performance_in_order(
+    at_a_terminal: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, how: signal.Signals
+) -> None:
+    performance = at_a_terminal()
+    os.killpg(performance.pid, how)  # as a terminal does
+    assert performance.wait(DEADLINE_S) == 0
+    assert [f.read_text() for f in tmp_path.glob("*.told")] == ["SIGTERM\n"] * 2
+    assert not list(tmp_path.glob("segue-*"))
+
+
+def test_a_performance_under_nohup_outlives_its_terminal(
+    at_a_terminal: Callable[..., subprocess.Popen[bytes]],
+) -> None:
+    performance = at_a_terminal("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
+    status = Path(f"/proc/{performance.pid}/status").read_text()
+    ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
+    assert ignored & 1 << (signal.SIGHUP - 1)
 
 
 ENTERS = "import sys; from engine.process import enter; enter(sys.argv[1], 'midi'); print('in')"
