@@ -6,12 +6,13 @@ else. Exit 0 done, 1 failed, 2 wrong usage or patch.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import cli_plugin
 from engine.cli_common import (
@@ -19,6 +20,7 @@ from engine.cli_common import (
     DONE,
     FAILED,
     WRONG,
+    SessionTakenError,
     open_patch,
     say_json,
     session_folder,
@@ -32,25 +34,40 @@ from engine.cli_learn import add_command as add_learn
 from engine.cli_rig import add_commands, add_rig_options, chosen_rig, say_rig
 from engine.cli_words import number, performance_name, whole
 
+if TYPE_CHECKING:
+    from engine.patch import Patch
+
 RELOAD_S = 60.0  # a check takes at most a third of it
 
 
 def run(args: argparse.Namespace) -> int:
-    from devices.audio.bypass import JackBypass
-    from engine.supervisor import Supervisor
-
     rig = chosen_rig(args)
     patch = open_patch(args.patch, rig)
     inserts = cli_plugin.prove_or_exit(patch, args.patch)
     say_rig(patch, rig)
-    session = None
-    if args.session:
+    with contextlib.ExitStack() as kept:
+        session = None
         try:
-            session = session_folder(args.session)
-            if rig is not None:
-                (session / "rig.yaml").write_bytes(rig.read_bytes())
+            if args.session:
+                session = kept.enter_context(session_folder(args.session))
+        except SessionTakenError as error:
+            print(error, file=sys.stderr)
+            return WRONG
         except OSError as error:
             print(f"playing without a recording: {error}", file=sys.stderr)
+        return _perform(args, patch, rig, inserts, session)
+
+
+def _perform(
+    args: argparse.Namespace,
+    patch: Patch,
+    rig: Path | None,
+    inserts: dict[str, Any],
+    session: Path | None,
+) -> int:
+    from devices.audio.bypass import JackBypass
+    from engine.supervisor import Supervisor
+
     files = {"patch": str(args.patch.resolve()), **({"rig": str(rig.resolve())} if rig else {})}
     supervisor = Supervisor(
         patch,

@@ -5,8 +5,12 @@ Results go to standard output, errors and progress to standard error.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +35,34 @@ def open_patch(path: Path, rig: Path | None = None) -> Any:
     return patch
 
 
-def session_folder(path: Path) -> Path:
-    """The folder a performance leaves its files in, made if need be. Raises OSError."""
+class SessionTakenError(Exception):
+    """Another performance leaves its files there: names the folder and what to do."""
+
+
+@contextlib.contextmanager
+def session_folder(path: Path) -> Iterator[Path]:
+    """The folder a performance leaves its files in, made if need be, and kept from others until it
+    is over, or until this process ends in whichever way. Raises OSError and SessionTakenError."""
     path.mkdir(parents=True, exist_ok=True)
-    return path.resolve()
+    with _kept(path):
+        yield path.resolve()
+
+
+@contextlib.contextmanager
+def _kept(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        said = "another performance is leaving its files there: name another folder with --session"
+        raise SessionTakenError(f"{path}: {said}") from None
+    except OSError:
+        pass  # a file system without locks: nobody can tell
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def say_json(facts: Any) -> None:

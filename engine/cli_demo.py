@@ -15,6 +15,7 @@ from engine.cli_common import (
     FAILED,
     PATCHES,
     WRONG,
+    SessionTakenError,
     open_patch,
     say_json,
     session_folder,
@@ -33,15 +34,24 @@ def add_demo_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def demo(args: argparse.Namespace) -> int:
+    with contextlib.ExitStack() as kept:
+        try:
+            folder = kept.enter_context(session_folder(args.session or Path("out") / "demo"))
+        except SessionTakenError as error:
+            print(error, file=sys.stderr)
+            return WRONG
+        except OSError as error:
+            said = f"no place for the demo's files: {error}; name one with --session"
+            print(said, file=sys.stderr)
+            return FAILED
+        return _demo(args, folder)
+
+
+def _demo(args: argparse.Namespace, folder: Path) -> int:
     from engine.demo import DemoError, live_result, render_demo
     from engine.ledger import as_lines
 
     patch = open_patch(DEMO_PATCH)
-    try:
-        folder = session_folder(args.session or Path("out") / "demo")
-    except OSError as error:
-        print(f"no place for the demo's files: {error}; name one with --session", file=sys.stderr)
-        return FAILED
     if args.session and any(folder.glob("take-*")):
         print(f"{folder} holds takes of another performance: name another folder", file=sys.stderr)
         return WRONG

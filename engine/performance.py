@@ -62,8 +62,8 @@ class AudioFrame:
 
 
 class LivePerformance:
-    """patch, rings, and the state array of engine/state.py, resumed where one is given. long_ago:
-    it is older than notes last."""
+    """patch, rings, and the state array of engine/state.py, resumed where one is given (long_ago:
+    it is older than notes last)."""
 
     def __init__(
         self,
@@ -148,11 +148,10 @@ class LivePerformance:
         self._output: Any = self._own_output
         self._lent: Any = (None, None)
         self._n = 0
-        # Called with (t, n) of each stretch while the mixer's rows hold it, for who reads those.
+        # called with (t, n) of each stretch while the mixer's rows hold it
         self.rendered: Callable[[int, int], None] | None = None
         if resumed is not None and long_ago:
-            resumed = forget_notes(resumed, self.intakes)
-            self.state["notes"], self.state["intakes"] = resumed["notes"], resumed["intakes"]
+            resumed = forget_notes(self.state, resumed, self.intakes)
         self._begin_life(soundfont, resumed)
         if resumed is not None:
             take_over(patch, self.state[0], self._voices, self.intakes, long_ago)
@@ -237,8 +236,7 @@ class LivePerformance:
         in one stretch, or cut where a command of the conductor begins to hold."""
         begun = time.perf_counter_ns()
         end = t + self._n
-        due = self.control.admit(t)
-        until = self.control.cut(end)
+        due, until = self.control.admit(t), self.control.cut(end)
         self._render(t, until - t, due, begun)
         if until < end:
             self._render_rest(t, until, end)

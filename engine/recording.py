@@ -6,6 +6,7 @@ performance, take-01 and so on:
     session.json     format, versions, first frame, rate, tracks, and which performance of the
                      log it is (written when the sound begins)
     patch.json       as the processes had it
+    rig.yaml         what stood there, where a rig was used
     tracks/*.au      what came in as it came, buses and voltages as they left (engine/tracks.py)
     admitted.bin     ADMITTED records in order (engine/admitted.py), after one line of text
     jumps.jsonl      {"frame", "frames"}: where the tracks hold nothing
@@ -24,6 +25,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import struct
 from pathlib import Path
@@ -49,9 +51,15 @@ class RecordingError(OSError):
     """What was asked to be recorded makes no sense; says what."""
 
 
+def takes_of(session: Path) -> list[tuple[int, Path]]:
+    """The performances in a session folder: number and folder, in order."""
+    names = ((re.fullmatch("take-([0-9]{1,9})", p.name), p) for p in session.glob("take-*"))
+    return sorted((int(name[1]), path) for name, path in names if name and path.is_dir())
+
+
 def new_take(session: Path) -> Path:
     """Make the folder of the next performance in a session folder."""
-    numbers = [int(p.name[5:]) for p in session.glob("take-*") if p.name[5:].isdigit()]
+    numbers = [number for number, _ in takes_of(session)]
     take = session / f"take-{max(numbers, default=0) + 1:02d}"
     (take / "tracks").mkdir(parents=True)
     (take / "stems").mkdir()
@@ -60,9 +68,8 @@ def new_take(session: Path) -> Path:
 
 def forget_session(session: Path) -> None:
     """Remove what earlier performances left in a folder: takes and the log."""
-    for take in session.glob("take-*"):
-        if take.is_dir() and take.name[5:].isdigit():
-            shutil.rmtree(take, ignore_errors=True)
+    for _, take in takes_of(session):
+        shutil.rmtree(take, ignore_errors=True)
     (session / "log.jsonl").unlink(missing_ok=True)
 
 
@@ -112,6 +119,7 @@ class Recording:
     def _begin(self, first: int) -> None:
         self._first = self._next = first
         (self.take / "patch.json").write_text(self.shared.patch.to_json())
+        self._keep_rig()
         facts: dict[str, Any] = {
             "format": FORMAT,
             "layout": layout_hash(),
@@ -127,6 +135,13 @@ class Recording:
         self._open()
         self._progress(self._tap.peek(0)[0])
         replace_text(self.take / "session.json", json.dumps(facts, indent=1))
+
+    def _keep_rig(self) -> None:
+        files = None if self.shared.folder is None else self.shared.file("files.json")
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if files is not None:
+                rig = json.loads(files.read_text())["rig"]
+                (self.take / "rig.yaml").write_bytes(Path(rig).read_bytes())
 
     def _go_on(self, facts: dict[str, Any]) -> None:
         self._first = int(facts["first_frame"])

@@ -18,7 +18,7 @@ import numpy as np
 from engine.admitted import AdmittedKind
 from engine.layout import ADMITTED
 from engine.patch import Patch
-from engine.recording import ADMITTED_HEAD, FORMAT
+from engine.recording import ADMITTED_HEAD, FORMAT, takes_of
 from engine.state import STATE
 from engine.tracks import Track, TrackError, read_track, tap_dtype, tracks_of
 from engine.versions import layout_hash, versions
@@ -80,11 +80,11 @@ def find_take(folder: Path) -> Path:
     """The last performance in a session folder, or the folder itself if it is one."""
     if (folder / "session.json").exists():
         return folder
-    takes = [p for p in folder.glob("take-*") if p.name[5:].isdigit()]
+    takes = takes_of(folder)
     if not takes:
         what = "is not there" if not folder.exists() else "holds no take-01"
         raise SessionError(f"{folder} {what}: expected a folder made by `segue run --session`")
-    return max(takes, key=lambda p: int(p.name[5:]))
+    return takes[-1][1]
 
 
 def read_session(folder: Path) -> Session:

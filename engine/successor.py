@@ -12,14 +12,15 @@ from engine.sampler import SampledVoice
 from engine.voice_memory import told
 
 
-def forget_notes(snapshot: np.ndarray, intakes: list[NoteIntake]) -> np.ndarray:
-    """A snapshot of long ago, without what sounded then: who would release it may have found no
-    room in its ring."""
-    old = snapshot.copy()
-    old[0]["notes"] = 0
-    for place, intake in zip(old[0]["intakes"], intakes, strict=False):
-        place["epoch"] = intake.epoch
-    return old
+def forget_notes(state: np.ndarray, snapshot: np.ndarray, intakes: list[NoteIntake]) -> np.ndarray:
+    """A snapshot of long ago, and the state begun from it, without what sounded then: who would
+    release it may have found no room in its ring. Returns the snapshot as it is now."""
+    snapshot = snapshot.copy()
+    for which in (state, snapshot):
+        which[0]["notes"] = 0
+        for place, intake in zip(which[0]["intakes"], intakes, strict=False):
+            place["epoch"] = intake.epoch
+    return snapshot
 
 
 def take_over(
