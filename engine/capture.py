@@ -10,6 +10,7 @@ from collections import deque
 
 import numpy as np
 
+from engine.bridge import bridge
 from engine.patch import Patch
 from engine.song import slowest_bar_s
 
@@ -101,15 +102,22 @@ class Memory:
         """How many of these frames were never heard."""
         return sum(max(0, min(b, frame + frames) - max(a, frame)) for a, b in self._gaps)
 
+    def _holes(self, frame: int, frames: int) -> list[tuple[int, int]]:
+        """Where these frames were never heard: (first, after the last), from `frame` on."""
+        spans = ((max(a - frame, 0), min(b - frame, frames)) for a, b in self._gaps)
+        return [(a, b) for a, b in spans if a < b]
+
     def loop(self, row: int, rows: int, frame: int, frames: int) -> np.ndarray:
         """A loop without a step, float32 (2, frames): its last SEAM_FRAMES go over into what came
-        before its beginning. Raises CaptureError, also on silence."""
-        audio = self.read(row, rows, frame, frames)
+        before its beginning, and what a missed cycle took away is bridged, for it would be heard
+        at every pass. Raises CaptureError, also on silence."""
+        seam = min(SEAM_FRAMES, frames, max(0, frame - self.first))
+        heard = self.read(row, rows, frame - seam, seam + frames)
+        bridge(heard, self._holes(frame - seam, seam + frames))
+        before, audio = heard[:, :seam], heard[:, seam:]
         if float(np.abs(audio).max(initial=0.0)) < SILENT:
             raise CaptureError("silent: nothing was heard in these bars")
-        seam = min(SEAM_FRAMES, frames, max(0, frame - self.first))
         if seam:
-            before = self.read(row, rows, frame - seam, seam)
             share = (np.arange(1, seam + 1, dtype=np.float32) / np.float32(seam + 1))[None]
             audio[:, -seam:] = audio[:, -seam:] * (1 - share) + before * share
         return np.ascontiguousarray(np.broadcast_to(audio, (2, frames)))

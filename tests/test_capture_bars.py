@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from engine.arena import Arena
 from engine.ask import Ask
 from engine.beat_history import BeatHistory
+from engine.bridge import bridge
 from engine.capture import SEAM_FRAMES, CaptureError, Memory, capture_frames, captured
 from engine.capture_host import CaptureHost
 from engine.channel_map import plain_map
@@ -293,6 +294,44 @@ def test_a_loop_has_no_step_where_it_turns() -> None:
     loop = memory.loop(0, 1, 1000, 2000)[0]
     turned = np.concatenate([loop, loop])
     assert np.abs(np.diff(turned)).max() < 0.03
+
+
+def test_cycles_that_were_missed_are_not_heard_again_at_every_pass() -> None:
+    hum = 0.3 * np.sin(np.arange(12_000) * 0.031) + 0.1 * np.sin(np.arange(12_000) * 0.093 + 1.0)
+    memory, lost = Memory(1, 12_000), np.zeros(12_000, bool)
+    for first, last in ((1300, 1428), (2000, 2128), (3000, 3256), (7990, 8118)):
+        lost[first:last] = True  # also in what its end goes over into, and over its end
+    for at in range(0, 12_000, 2):
+        if not lost[at]:
+            memory.hear(at, hum[None, at : at + 2].astype(np.float32))
+    loop = memory.loop(0, 1, 1500, 6500)[0]
+    turned = np.concatenate([loop, loop])
+    assert np.abs(np.diff(turned, 2)).max() < 3 * np.abs(np.diff(hum, 2)).max()
+    assert np.abs(loop[:6244] - hum[1500:7744]).max() < 0.04
+    assert memory.lost(1500, 6500) == 128 + 256 + 10
+
+
+def test_a_long_hole_is_silence_between_soft_edges() -> None:
+    memory = Memory(1, 20_000)
+    ones = np.ones((1, 5000), np.float32)
+    memory.hear(0, ones)
+    memory.hear(10_000, ones)
+    loop = memory.loop(0, 1, 1000, 13_000)[0]
+    assert not loop[4100:8900].any()
+    assert np.abs(np.diff(loop)).max() < 0.01
+    assert (loop[:3800] == 1.0).all()
+
+
+@pytest.mark.parametrize("frames", [1, 5, 40])
+def test_a_hole_with_little_or_nothing_around_it_is_bridged_quietly(frames: int) -> None:
+    audio = np.zeros((2, frames + 50), np.float32)
+    audio[:, :frames] = 0.5
+    bridge(audio, [(frames, frames + 50)])
+    assert np.isfinite(audio).all()
+    assert np.abs(audio).max() <= 0.5
+    nothing = np.zeros((1, 30), np.float32)
+    bridge(nothing, [(0, 30)])
+    assert not nothing.any()
 
 
 # ---- where the bars were

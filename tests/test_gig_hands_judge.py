@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from engine.gig.judge import judge
-from engine.gig.judge_hands import HAND_KEYS, best_lag, share_found
+from engine.gig.judge_hands import HAND_KEYS, placed
 from engine.gig.night import Captured, DryPath, Fill, Night, Song
 
 RATE = 16_000
@@ -132,9 +133,38 @@ def test_a_fill_fills_its_bar_and_nothing_else(fault: str) -> None:
     assert "fill_errors" in wrong(of)
 
 
-def test_a_window_is_found_where_it_is() -> None:
+def slower(share: float) -> tuple[np.ndarray, np.ndarray]:
+    """(the drummer's beats, the captured bars on them): the drummer goes on steadily up to bar 6,
+    then slower by a share; the bars come at bar 8, each half-beat at its place."""
+    numbers = np.arange(0, FRAMES // BEAT)
+    late = np.maximum(numbers - 24, 0) * BEAT * share
+    beats = np.round(numbers * BEAT + late).astype(np.int64)
+    line, bus = melody(), np.zeros(FRAMES, np.float32)
+    places = np.interp(32 + np.arange(17) / 2, numbers, beats).astype(int)
+    for k, (first, last) in enumerate(itertools.pairwise(places)):
+        from_ = TAKEN.first + k * BEAT // 2
+        bus[first:last] = 0.5 * line[from_ : from_ + last - first]
+    return beats, bus
+
+
+@pytest.mark.parametrize("share", [-0.03, 0.03])
+def test_a_capture_follows_a_drummer_who_drifts(share: float) -> None:
+    beats, bus = slower(share)
+    taken = replace(TAKEN, enters=int(beats[32]))
+    of = replace(night(), songs=[Song("a", 0, BARS * BAR, beats)], captures=[taken])
+    of = replace(of, stems={**of.stems, "loops": bus}, dries=[])
+    assert "capture_errors" not in wrong(of)
+    for late in (BEAT // 2, BEAT, 2 * BEAT, round(0.1 * RATE)):
+        off = replace(of, stems={**of.stems, "loops": np.roll(bus, late)})
+        assert "capture_errors" in wrong(off)
+
+
+@pytest.mark.parametrize("late", [-0.06, 0.0, 0.03, 0.06])
+def test_how_late_it_is_can_be_told(late: float) -> None:
     line = melody().astype(np.float64)
-    at, alike = best_lag(line[BEAT : BEAT + 1600], line[BEAT - 400 : BEAT + 2400])
-    assert at == 400
-    assert alike == pytest.approx(1.0)
-    assert share_found(np.zeros(BAR), np.zeros(BAR + 200), 100, RATE) == 0.0
+    where = np.arange(RATE, RATE + 2 * BAR, dtype=np.float64)
+    frames = round(late * RATE)
+    share, found = placed(line[RATE - frames : RATE + 2 * BAR - frames], line, where, RATE)
+    assert found == pytest.approx(late, abs=0.003)
+    assert share > 0.9
+    assert placed(np.zeros(BAR), np.zeros(FRAMES), where, RATE) == (0.0, 0.0)

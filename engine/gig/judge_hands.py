@@ -5,11 +5,12 @@ dry_late        stretches of generated sound from DRY_SECONDS after DRY was pres
                 pressed again
 capture_errors  captures that are not heard at the phrase they were to come in at, or are not the
                 bars that were played: the bus is cut into windows of 0.1 s, and each is looked for
-                in the dry channel where it should have come from, REACH_SECONDS either way (segue's
-                bar lines and the drummer's differ a little). A window is found where the two agree
-                (normalised correlation) to ALIKE, at a distance within TOGETHER_SECONDS of most
-                others': stems follow the tempo in slices. FOUND of the windows that sound have to
-                be
+                in the dry channel at the beat it was captured from, REACH_SECONDS either way: the
+                drummer drifts, so bars that come again are longer or shorter than they were. A
+                window is found where the two agree (normalised correlation) to ALIKE, within
+                TOGETHER_SECONDS of the offset that most of those have that can tell (a held note
+                agrees at many places). FOUND of the windows that sound have to be found, and the
+                offset has to be within ENTRY_SECONDS
 fill_errors     fills that do not begin within ENTRY_SECONDS of their bar line or sound for less
                 than half of it; and sound on a fill's bus where none was asked for
 
@@ -32,6 +33,7 @@ WINDOW_SECONDS = 0.1
 REACH_SECONDS = 0.15
 TOGETHER_SECONDS = 0.03
 ALIKE = 0.85
+TELLS = 0.05  # so much less does a window that can tell the time agree elsewhere
 FOUND = 0.6
 ENTRY_SECONDS = 0.070
 RING_SECONDS = 0.6  # a drum that was struck before the end of its fill
@@ -70,8 +72,8 @@ def proofs(night: Night) -> list[str]:
     ]
 
 
-def best_lag(window: np.ndarray, around: np.ndarray) -> tuple[int, float]:
-    """(where in `around` the window fits best, its normalised correlation there)."""
+def likeness(window: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """How a window agrees with each place in `around`: normalised correlations."""
     size = 1 << int(np.ceil(np.log2(len(around) + len(window))))
     spectrum = np.fft.rfft(around, size) * np.conj(np.fft.rfft(window, size))
     places = len(around) - len(window) + 1
@@ -79,40 +81,60 @@ def best_lag(window: np.ndarray, around: np.ndarray) -> tuple[int, float]:
     total = np.concatenate([[0.0], np.cumsum(around**2)])
     energy = (total[len(window) :] - total[: -len(window)])[:places]
     own = float(np.sum(window**2))
-    alike = products / np.sqrt(np.maximum(energy * own, 1e-18))
-    at = int(np.argmax(alike))
-    return at, float(alike[at])
+    return np.asarray(products / np.sqrt(np.maximum(energy * own, 1e-18)))
 
 
-def share_found(heard: np.ndarray, played: np.ndarray, reach: int, rate: int) -> float:
-    """Share of the sounding windows of `heard` that are in `played`, which goes on for `reach`
-    frames on either side: heard[n] belongs to about played[n + reach]."""
-    size = round(WINDOW_SECONDS * rate)
-    lags, alikes = [], []
-    for first in range(0, len(heard) - size + 1, size):
+def placed(
+    heard: np.ndarray, played: np.ndarray, where: np.ndarray, rate: int
+) -> tuple[float, float]:
+    """(share of the sounding windows of `heard` that are found, seconds by which it is late against
+    where it belongs). where: for each frame of `heard` the frame of `played` that belongs there,
+    float64; `played` reaches REACH_SECONDS farther on both sides."""
+    size, reach, together = (
+        round(s * rate) for s in (WINDOW_SECONDS, REACH_SECONDS, TOGETHER_SECONDS)
+    )
+    curves, telling, best = [], [], []
+    for first in range(0, len(heard) - size + 1, size // 2):  # a note begins within one of them
         window = heard[first : first + size].astype(np.float64)
-        around = played[first : first + size + 2 * reach].astype(np.float64)
+        at = round(float(where[first]))
+        around = played[max(at - reach, 0) : at + size + reach].astype(np.float64)
         if np.abs(window).max() <= SILENCE and np.abs(around[reach:-reach]).max() <= SILENCE:
             continue
-        lag, alike = best_lag(window, around)
-        lags.append(lag)
-        alikes.append(alike)
-    if not lags:
-        return 0.0
-    off = np.abs(np.array(lags) - np.median(lags)) / rate
-    return float(np.mean((np.array(alikes) >= ALIKE) & (off <= TOGETHER_SECONDS)))
+        curve = likeness(window, around)
+        peak = int(np.argmax(curve))
+        rest = np.concatenate([curve[: max(peak - together, 0)], curve[peak + together :]])
+        curves.append(curve)
+        best.append(peak)
+        telling.append(curve[peak] >= max(ALIKE, rest.max(initial=-1.0) + TELLS))
+    if not any(telling):
+        return 0.0, 0.0
+    middle = int(np.median(np.array(best)[telling]))
+    near = slice(max(middle - together, 0), middle + together + 1)
+    return float(np.mean([c[near].max() >= ALIKE for c in curves])), (reach - middle) / rate
+
+
+def _belongs(night: Night, taken: Captured) -> np.ndarray:
+    """For each frame from `enters` on, over as many beats as were captured, the frame that was
+    captured at its beat (float64)."""
+    song = next(s for s in night.songs if s.first <= taken.first <= s.last)
+    numbers = np.arange(len(song.beats))
+    first, last, enters = np.interp([taken.first, taken.last, taken.enters], song.beats, numbers)
+    end = int(np.interp(enters + last - first, numbers, song.beats))
+    beats = np.interp(np.arange(taken.enters, end), song.beats, numbers) - enters
+    return np.interp(first + beats, numbers, song.beats)
 
 
 def _capture_wrong(night: Night, taken: Captured) -> bool:
     rate = night.rate
     bus, dry = night.stems[taken.bus], night.dry[taken.source]
     near, reach = round(ENTRY_SECONDS * rate), round(REACH_SECONDS * rate)
-    begin, end = taken.first - reach, taken.last + reach
-    if begin < 0 or end > night.frames or taken.enters + (taken.last - taken.first) > night.frames:
+    where = _belongs(night, taken)
+    end = taken.enters + len(where)
+    if taken.first < reach or max(taken.last + reach, end) > night.frames or not len(where):
         return True
     early = loud_spans(bus, (taken.enters - 4 * near, taken.enters - near), rate)
-    heard = bus[taken.enters : taken.enters + taken.last - taken.first]
-    return bool(early) or share_found(heard, dry.heard[begin:end], reach, rate) < FOUND
+    share, late = placed(bus[taken.enters : end], dry.heard, where, rate)
+    return bool(early) or share < FOUND or abs(late) > ENTRY_SECONDS
 
 
 def find_capture_errors(night: Night) -> list[Wrong]:

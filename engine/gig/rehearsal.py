@@ -58,7 +58,8 @@ class Rehearsal:
             if number == 0:
                 if not part.song.count_in:
                     hand(part.at(0.0), "this_is_one")
-                hand(part.at(0.4), "let_in")
+                if not self.patch.armed:  # else it is let in already, and a press takes it out
+                    hand(part.at(0.4), "let_in")
             scenes = len(part.song.scenes)
             for k in range(1, scenes):
                 hand(part.at(part.end_press * k / scenes - 0.6), "next_scene")
