@@ -21,7 +21,7 @@ from engine.patch import NOT_MODELS
 from engine.pool import EventKind, Pool, PoolEvent
 from engine.process import Stop, await_sound, enter, one_thread
 from engine.shm import Shared
-from engine.soundfont import find_soundfont
+from engine.soundfont import find_again
 from engine.stem import Stem, StemNote, StemRequest
 from engine.stem_notes import store
 from engine.stretch import Stretching
@@ -35,7 +35,8 @@ log = logging.getLogger("segue.pool")
 class PoolHost:
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
-        soundfont = find_soundfont(shared.patch)
+        assert shared.folder is not None
+        soundfont, _ = find_again(shared.folder, shared.patch)
         if soundfont is None:
             raise SystemExit("no SoundFont: stems cannot be rendered (install timgm6mb-soundfont)")
         clock = shared.played()

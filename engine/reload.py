@@ -25,6 +25,7 @@ from engine.patch_change import changed, needs_restart
 from engine.patch_now import NOW
 from engine.reload_check import NEXT
 from engine.shm import Shared
+from engine.soundfont import changed_since
 
 GAP_S = 1.0
 CHECK_S = 20.0
@@ -80,8 +81,10 @@ class Reloader:
             error = f"needs a restart, nothing was changed: {what}"
             return {"error": error, "needs_restart": reasons}
         keys = changed(self._conductor.patch, patch)
+        told = changed_since(folder, self._shared.patch)
+        besides = f"; {told}" if told else ""
         if not keys:
-            return {"said": "nothing has changed", "changed": []}
+            return {"said": f"nothing has changed{besides}", "changed": []}
         while (refused := self._conductor.take(patch, self._shared.now(), keys)) is not None:
             if not self._conductor.programme.busy:
                 return {"error": refused}
@@ -90,7 +93,7 @@ class Reloader:
         temporary.write_text(patch.to_json())
         os.replace(temporary, folder / NOW)
         self._taken(patch)
-        return {"said": "reloaded", "changed": keys}
+        return {"said": f"reloaded{besides}", "changed": keys}
 
 
 async def _checked(folder: Path) -> list[str]:

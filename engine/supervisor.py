@@ -30,6 +30,7 @@ from engine.roster import Part, roster
 from engine.shm import Shared
 from engine.shm_folder import folder_for, sweep
 from engine.shm_records import DRY_COVERING, DRY_MAY, AudioPhase, process_names
+from engine.soundfont import remember
 
 TICK_S = 0.01
 FORGIVE_S = 2.0
@@ -158,6 +159,7 @@ class Supervisor:
             folder, self.patch, bells, session, self.performing, self.inserts
         )
         self.shared.file("files.json").write_text(json.dumps(self.files))
+        remember(folder, self.patch)
         try:
             if self.bypass is not None:
                 self.bypass.shared = self.shared

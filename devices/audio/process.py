@@ -33,7 +33,7 @@ from engine.shm_records import (
     CLOCK,
     AudioPhase,
 )
-from engine.soundfont import find_soundfont
+from engine.soundfont import find_again
 
 ERRORS_MAX = 20
 NOTES_MAX_S = 60.0  # nobody holds a note for so long without sound
@@ -101,7 +101,11 @@ class AudioProcess:
         shared.heartbeat("audio", LOAD_S)
         rate = float(jack.rate if jack else shared.patch.audio.rate)
         resumed, long_ago = snapshot_of(shared)
-        soundfont = find_soundfont(shared.patch)
+        assert shared.folder is not None
+        soundfont, changed = find_again(shared.folder, shared.patch)
+        if changed:
+            log.error("%s", changed)
+            found.missing.append(changed)
         engine = LivePerformance(
             shared.patch, shared, found.channels, rate, soundfont, resumed, long_ago
         )
