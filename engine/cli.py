@@ -134,7 +134,7 @@ def devices(args: argparse.Namespace) -> int:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    from engine import doctor as checks
+    from engine import cli_doctor as checks
 
     found = checks.report()
     say_json(checks.as_json(found)) if args.json else print(checks.as_text(found))

@@ -34,8 +34,14 @@ def folder_for(name: str) -> Path:
 
 
 def running(name: str | None = None) -> list[Path]:
-    """Folders of performances whose supervisor lives."""
+    """Folders of performances whose supervisor lives: all, those of this name, or the one that
+    told() calls so."""
     return [f for f in _folders(name) if _alive(f)]
+
+
+def told(folder: Path) -> str:
+    """What tells a performance from all others, for people: its name and its process id."""
+    return folder.name.removeprefix(f"{PREFIX}{os.getuid()}-")
 
 
 def sweep() -> list[Path]:
@@ -51,10 +57,9 @@ def _folders(said: str | None) -> list[Path]:
         name = None if said is None else plain_name(said)
     except ValueError:
         return []
-    pattern = f"{PREFIX}{os.getuid()}-{name or '*'}-*"
-    found = [f for f in sorted(SHM_ROOT.glob(pattern)) if f.is_dir()]
-    exact = f"{PREFIX}{os.getuid()}-{name}"  # "a-b" is no performance named "a"
-    return [f for f in found if name is None or f.name.rpartition("-")[0] == exact]
+    found = [f for f in sorted(SHM_ROOT.glob(f"{PREFIX}{os.getuid()}-*-*")) if f.is_dir()]
+    # "a-b" is no performance named "a"
+    return [f for f in found if name is None or name in (told(f), told(f).rpartition("-")[0])]
 
 
 def _alive(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from engine.control_socket import ask_conductor
 from engine.inserts import late_frames
 from engine.plugin_proof import proof_of
 from engine.shm import Shared
-from engine.shm_folder import running
+from engine.shm_folder import running, told
 from engine.sources import pedals_of, source_names
 
 
@@ -26,7 +26,10 @@ class StatusError(Exception):
 def status_of(name: str | None) -> dict[str, Any]:
     """Facts as JSON values. Raises StatusError."""
     folder = the_one(name)
-    shared = Shared.open(folder)
+    try:
+        shared = Shared.open(folder)
+    except (OSError, ValueError):
+        raise StatusError(f"{told(folder)} is only just starting, or has ended") from None
     return {
         "folder": str(folder),
         "patch": shared.patch.name,
@@ -46,7 +49,7 @@ def the_one(name: str | None) -> Path:
     if not folders:
         raise StatusError("no performance is running here; `segue run PATCH` starts one")
     if len(folders) > 1:
-        names = ", ".join(f.name for f in folders)
+        names = ", ".join(told(f) for f in folders)
         raise StatusError(f"several are running ({names}); say which with --name")
     return folders[0]
 
@@ -108,7 +111,7 @@ def _inserts(shared: Shared) -> dict[str, str]:
 
 
 def _processes(shared: Shared) -> dict[str, float | None]:
-    """Seconds since each process' last life sign; None: not started."""
+    """Seconds since each process' last life sign; None: not started, or off for good."""
     now = time.monotonic_ns()
     beats = {n: int(shared.heartbeats[i]) for i, n in enumerate(shared.names)}
     return {n: round(max(0, now - b) / 1e9, 3) if b else None for n, b in beats.items()}
@@ -130,7 +133,7 @@ def as_text(facts: dict[str, Any]) -> str:
     lines = [f"{facts['patch']}  ({facts['folder']})", f"recording  {facts['recording']}", ""]
     for key in ("audio", "processes"):
         lines.append(key)
-        lines += [f"  {k:<16} {v}" for k, v in facts[key].items()]
+        lines += [f"  {k:<16} {'-' if v is None else v}" for k, v in facts[key].items()]
     if facts["inserts"]:
         lines.append("inserts")
         lines += [f"  {k:<16} {v}" for k, v in facts["inserts"].items()]

@@ -88,6 +88,8 @@ def _load(path: Path, request: StemRequest, match_key: bool, rate: int) -> Stem:
 
 def _read(path: Path, rate: int) -> np.ndarray:
     """float32 (frames, 2)."""
+    if not path.is_file():  # a pipe would be waited for
+        raise AdapterError("no plain file")
     size = path.stat().st_size
     if size > BYTES_MAX:
         raise AdapterError(f"{size >> 20} MiB, at most {BYTES_MAX >> 20}")

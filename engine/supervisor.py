@@ -227,6 +227,7 @@ class Supervisor:
             elif code == HOPELESS:
                 log.error("%s is off: it cannot do what the patch asks", child.part.name)
                 self._kill(child)
+                self._forget_beat(child)
                 child.become(Life.STOPPED)
             else:
                 self._lost(child, now, f"ended with {code}")
@@ -266,8 +267,7 @@ class Supervisor:
     def _start(self, child: Child, now: float) -> None:
         child.become(Life.STARTING)
         child.started = now
-        # A predecessor that was loading has promised silence into the future: that was its own.
-        self.shared.heartbeats[self.shared.names.index(child.part.name)] = 0
+        self._forget_beat(child)
         child.restarts += 1
         bells = tuple(self.shared.meta["bells"].values())
         folder = str(self.shared.folder)
@@ -286,6 +286,10 @@ class Supervisor:
             return
         if child.part.name == "audio":
             self._callbacks, self._moved = -1, now
+
+    def _forget_beat(self, child: Child) -> None:
+        """One that was loading has promised silence into the future: that was its own."""
+        self.shared.heartbeats[self.shared.names.index(child.part.name)] = 0
 
     def _kill(self, child: Child) -> None:
         """Kill and reap: a successor never meets its predecessor."""

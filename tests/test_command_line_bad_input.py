@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import cli, shm_folder
-from engine.doctor import Check, Status
+from engine.cli_doctor import Check, Status
 from engine.supervisor import Supervisor
 
 PATCHES = Path(__file__).parent.parent / "patches"
@@ -154,7 +154,7 @@ def test_a_run_without_any_device_ends_in_one_object(
 def test_the_doctor_says_one_object(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine import doctor
+    from engine import cli_doctor as doctor
 
     checks = [Check("ears", Status.OK, "two"), Check("hands", Status.WARN, "one", "find it")]
     monkeypatch.setattr(doctor, "report", lambda: checks)

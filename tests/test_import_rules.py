@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,46 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Where the parts are assembled, and what from: nowhere else does engine import devices or models.
-ASSEMBLING = {
-    "engine/cli.py": {"devices.audio.bypass", "devices.audio_devices"},
-    "engine/cli_cv.py": {"devices.audio.cv_sweep", "devices.audio.interface"},
-    "engine/cli_demo.py": {
-        "devices.audio.bypass",
-        "devices.audio_devices",
-        "devices.keyboard",
-    },
-    "engine/cli_launchpad.py": {
-        "devices.launchpad.drawing",
-        "devices.launchpad.emulated",
-        "devices.launchpad.emulator",
-        "devices.launchpad.emulator_page",
-        "devices.launchpad.restore",
-        "devices.launchpad.sheet",
-    },
-    "engine/cli_learn.py": {"devices.launchpad.units"},
-    "engine/cli_rig.py": {"devices.audio.probe", "devices.midi.ears", "models.aubio.tuning"},
-    "engine/conductor_process.py": {
-        "devices.launchpad.surface_driver",
-        "devices.midi.controls",
-        "devices.midi.process",
-    },
-    "engine/doctor.py": {"devices.audio_devices"},
-    # presses and lights over JACK, with the whole of `segue run` between
-    "engine/bench/hands.py": {
-        "devices.launchpad.emulated",
-        "devices.launchpad.emulator",
-        "devices.launchpad.layout",
-        "devices.launchpad.mk3",
-    },
-    # the gig is a whole night: players, hands and sound servers around `segue run`
-    "engine/gig/hands.py": {
-        "devices.launchpad.emulated",
-        "devices.launchpad.layout",
-        "devices.launchpad.mk3",
-    },
-    "engine/gig/stage.py": {"devices.audio.jack_clock"},
-}
+# The command line and the conductor's process put a performance together; benchmarks, the gig and
+# the demo play and judge the world around a whole one. All else in engine is its core.
+PROGRAMS = re.compile(r"engine/(cli(_\w+)?|conductor_process|demo|bench/.+|gig/.+)\.py")
 # A patch's models, and benchmarks, are loaded by name in these alone.
 BY_NAME = {
     "engine/bench/performance.py",
@@ -70,7 +34,8 @@ MODEL_LIBRARIES = {
 
 
 def imports(path: Path, top_level_only: bool = False) -> set[str]:
-    """Modules a file names in import statements; top level: what runs at import."""
+    """Modules (and what is taken from them) a file names in import statements; top level: what
+    runs at import."""
     tree = ast.parse(path.read_text())
     found: set[str] = set()
 
@@ -79,6 +44,7 @@ def imports(path: Path, top_level_only: bool = False) -> set[str]:
             found.update(a.name for a in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
+            found.update(f"{node.module}.{a.name}" for a in node.names)
         typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         inner = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         if not (top_level_only and (inner or typing_only)):
@@ -101,15 +67,39 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def is_program(module: str) -> bool:
+    path = ROOT / module.replace(".", "/")
+    file = path / "module.py" if path.is_dir() else path.with_suffix(".py")
+    return bool(PROGRAMS.fullmatch(name(file)))
+
+
+def core() -> list[Path]:
+    return [p for p in sources("engine") if not PROGRAMS.fullmatch(name(p))]
+
+
+@pytest.mark.parametrize("path", core(), ids=name)
+def test_the_core_knows_neither_devices_nor_models_nor_the_programs_around_it(path: Path) -> None:
+    known = imports(path)
+    assert not {m for m in known if layer(m) in ("devices", "models", "tests")}
+    assert not {m for m in known if is_program(m)}
+
+
+def test_programs_and_core_are_what_they_are_called() -> None:
+    outside = {name(p) for p in sources("engine")} - {name(p) for p in core()}
+    assert {"engine/cli.py", "engine/bench/hands.py", "engine/gig/stage.py"} <= outside
+    assert {"engine/performance.py", "engine/conductor.py", "engine/supervisor.py"} <= {
+        name(p) for p in core()
+    }
+    assert is_program("engine.gig")
+    assert is_program("engine.gig.judge")
+    assert not is_program("engine.conductor")
+    assert not is_program("numpy")
+    assert {name(p) for p in core()} >= BY_NAME - {"engine/bench/performance.py"}
+
+
 @pytest.mark.parametrize("path", sources("engine"), ids=name)
-def test_engine_knows_devices_and_models_only_where_it_is_assembled(path: Path) -> None:
-    known = {m for m in imports(path) if layer(m) in ("devices", "models", "tests")}
-    allowed = ASSEMBLING.get(name(path), set())
-    assert known == allowed, f"{name(path)} is no place of assembly for {known ^ allowed}"
-
-
-def test_what_assembles_is_there() -> None:
-    assert {*ASSEMBLING, *BY_NAME} <= {name(p) for p in sources("engine")}
+def test_engine_needs_no_test(path: Path) -> None:
+    assert "tests" not in {layer(m) for m in imports(path)}
 
 
 @pytest.mark.parametrize("path", [p for d in LAYERS for p in sources(d)], ids=name)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from devices import audio_devices as ad
-from engine import doctor
+from engine import cli_doctor as doctor
 from engine.bench.jackd import JackServer
-from engine.doctor import Check, Status
+from engine.cli_doctor import Check, Status
 from engine.rig_doctor import Here, rig_problems
 
 

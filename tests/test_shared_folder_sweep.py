@@ -159,6 +159,28 @@ def test_status_where_nothing_runs_or_too_much_does() -> None:
         status_of(None)
 
 
+def test_two_of_one_name_are_told_apart(root: Path) -> None:
+    for number in (os.getpid(), os.getppid()):
+        Shared.create(folder_of(root, "a", number), PATCH)
+    with pytest.raises(StatusError) as error:
+        status_of("a")
+    names = [f"a-{number}" for number in (os.getpid(), os.getppid())]
+    assert all(name in str(error.value) for name in names)
+    folders = [Path(status_of(name)["folder"]) for name in names]
+    assert folders == [root / f"{shm_folder.PREFIX}{os.getuid()}-{name}" for name in names]
+
+
+def test_status_of_one_whose_folder_is_not_whole_says_so(root: Path) -> None:
+    whole = Shared.create(folder_for("half"), PATCH).folder
+    assert whole is not None
+    (whole / "heartbeats").unlink()
+    with pytest.raises(StatusError, match="only just starting"):
+        status_of("half")
+    (whole / "meta.json").write_text("")
+    with pytest.raises(StatusError, match="only just starting"):
+        status_of("half")
+
+
 def test_status_of_one_that_has_only_just_begun() -> None:
     Shared.create(folder_for("fresh"), PATCH)
     facts = status_of("fresh")

@@ -3,6 +3,7 @@ in a folder takes the others, or what plays, away."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -232,12 +233,14 @@ def test_bad_files_are_skipped_each_with_one_message(tmp_path: Path) -> None:
     (tmp_path / "c cut.wav").write_bytes(whole[: len(whole) // 2])
     soundfile.write(tmp_path / "d silent.wav", np.zeros(32_000, np.float32), RATE)
     soundfile.write(tmp_path / "e six.wav", np.zeros((8000, 6), np.float32) + 0.1, RATE)
+    os.mkfifo(tmp_path / "e2 pipe.wav")
+    (tmp_path / "e3 endless.wav").symlink_to("/dev/zero")
     (tmp_path / "notes.txt").write_text("no sound file at all")
     (tmp_path / ".hidden.wav").write_text("of a desktop")
     stem = load_stem(request(), {"folder": str(tmp_path)}, RATE)
     skipped = str(stem.provenance["skipped"]).splitlines()
     assert stem.provenance["file"] == "f good 120bpm.wav"
-    assert [s.partition(":")[0].rpartition("/")[2][0] for s in skipped] == list("abcde")
+    assert [s.partition(":")[0].rpartition("/")[2][0] for s in skipped] == list("abcdeee")
 
 
 def test_a_folder_without_a_usable_file_says_why(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from engine.patch import Output, Patch
 from engine.roster import Part
 from engine.shm import Shared
 from engine.shm_records import CLOCK, DRY_MAY, AudioPhase
+from engine.status import _processes
 from engine.supervisor import (
     BACKOFF_FIRST_S,
     BACKOFF_MAX_S,
@@ -177,6 +178,7 @@ def test_hopeless_child_stays_off_and_the_others_play_on(stage: Stage) -> None:
     audio, pool = stage.children(audio="waits", pool=str(HOPELESS))
     stage.tick()
     before = pid(pool)
+    stage.beat(pool)
     stage.ended(pool)
     for _ in range(50):
         stage.tick(0.5)
@@ -184,6 +186,9 @@ def test_hopeless_child_stays_off_and_the_others_play_on(stage: Stage) -> None:
     assert pool.life is Life.STOPPED
     assert gone(before)
     assert pool.process is None
+    beats = _processes(stage.supervisor.shared)
+    assert beats["pool"] is None
+    assert beats["audio"] is not None
     assert audio.life is Life.RUNNING
     assert not stage.supervisor._stop
 

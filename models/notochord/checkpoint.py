@@ -72,10 +72,11 @@ def load_model(path: Path) -> Notochord:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the broken byte led to
-        first = str(error).strip().splitlines()[:1]
+        # Its next sentence is advice to load the file unsafely.
+        first = str(error).strip().partition("\n")[0].partition(". ")[0]
         raise AdapterError(
             f"{path}: not a checkpoint that loads as weights only ({type(error).__name__}: "
-            f"{first[0] if first else 'no detail'}); expected {{'kw': {{'model': …}}, "
+            f"{first or 'no detail'}); expected {{'kw': {{'model': …}}, "
             "'model_state': …} saved by torch.save, without optimizer or random state"
         ) from error
     arguments, state = _parts(path, loaded)

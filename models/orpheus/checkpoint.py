@@ -95,7 +95,8 @@ def _read(path: Path) -> dict[str, Any]:
     except AdapterError:
         raise
     except Exception as error:  # a damaged archive fails in a dozen ways, all meaning the same
-        first = " ".join(str(error).split())[:160]
+        # Its next sentence is advice to load the file unsafely.
+        first = " ".join(str(error).split()).partition(". ")[0][:160]
         raise AdapterError(f"{path}: damaged or unsafe PyTorch file ({first}); {advice}") from error
     if not isinstance(data, dict):
         raise AdapterError(f"{path}: holds a {type(data).__name__}, expected a dict; {advice}")
