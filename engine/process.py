@@ -7,6 +7,7 @@ import ctypes
 import faulthandler
 import logging
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -17,6 +18,10 @@ from engine.shm_records import Clock
 
 LOOK_S = 0.02
 PR_SET_PDEATHSIG = 1
+FIRST_PRIORITY = 1  # of SCHED_FIFO: below what the sound server gives its clients
+FIRST_CAP_S, FIRST_END_S = 0.2, 1.0
+
+log = logging.getLogger("segue.process")
 
 
 class Stop:
@@ -73,6 +78,28 @@ def _lives(pid: int) -> bool:
 def die_with_parent(by: signal.Signals) -> None:
     """Have the kernel send this process a signal as soon as the supervisor has died."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, by, 0, 0, 0)
+
+
+def come_first() -> bool:
+    """Have the calling thread, which must be the main one, run before all that is not real-time:
+    hands wait for no model. False: refused (RLIMIT_RTPRIO). Who then computes for FIRST_CAP_S
+    without a pause goes back among the others, for good; one that cannot even do that (it spins in
+    a library) is killed after FIRST_END_S, so that it starves nobody. Threads made later are not
+    raised."""
+
+    def step_back(*_: object) -> None:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        log.warning("computed for %g s without a pause: no longer real-time", FIRST_CAP_S)
+
+    signal.signal(signal.SIGXCPU, step_back)
+    limits = (round(FIRST_CAP_S * 1e6), round(FIRST_END_S * 1e6))
+    try:
+        resource.setrlimit(resource.RLIMIT_RTTIME, limits)
+        policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(0, policy, os.sched_param(FIRST_PRIORITY))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def tell_where_on_request() -> None:

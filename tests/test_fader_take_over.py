@@ -12,6 +12,7 @@ from devices.midi.control_map import ControlMap
 from devices.midi.controls import Controls
 from devices.midi.safe import SafePath
 from devices.midi.take_over import NEAR, TakeOver
+from devices.midi.touches import LOST
 from engine.ask import Ask
 from engine.faders import OFF_DB, in_force, position_of, value_at
 from engine.layout import PRESS, CommandKind, SafeKind
@@ -166,6 +167,16 @@ def test_a_level_waits_for_its_fader_and_says_so_once() -> None:
     assert box.controls.waiting(box.desk.conductor) == []
     levels = [c for c in box.commands if c["kind"] == CommandKind.LEVEL]
     assert levels[-1]["x"] == pytest.approx(linear(-4.15))
+
+
+def test_a_fader_that_was_pulled_has_to_meet_its_value_again() -> None:
+    box = Box()
+    assert box.move(1, 127, 100)[-1] == "input.horn -4.15 dB"
+    lost = np.zeros(1, PRESS)
+    lost["data"][0, :3] = np.frombuffer(LOST, np.uint8)
+    box.controls.actions(lost, box.desk.conductor, box.desk.now)
+    assert box.move(1, 10, 20) == []  # it was moved while it was away
+    assert box.move(1, 101) == ["input.horn -3.98 dB"]
 
 
 def test_a_scene_that_moves_a_send_has_its_fader_pick_it_up_again() -> None:

@@ -9,18 +9,27 @@ import pytest
 from midi_fakes import Clock, Pipe, Server
 
 from devices.launchpad.emulated import IDENTITY
-from devices.launchpad.layout import DRY_PAD, PANIC_BUTTON
-from devices.launchpad.mk3 import INQUIRY, PROGRAMMER_MODE, bulk, notice, read
-from devices.launchpad.pro import NOTE_LAYOUT, STANDALONE
+from devices.launchpad.hand import Hand
+from devices.launchpad.layout import DRY_PAD, PANIC_BUTTON, PageState
+from devices.launchpad.mk3 import (
+    CELLS,
+    HURRY_NS,
+    INQUIRY,
+    PROGRAMMER_MODE,
+    bulk,
+    notice,
+    read,
+)
+from devices.launchpad.pro import NOTE_LAYOUT, STANDALONE, light
 from devices.launchpad.units import MK3
 from devices.midi.ports import Ports, PortState, port_table
 from devices.midi.process import MidiProcess
-from devices.midi.surface_port import SILENT_NS
+from devices.midi.surface_port import FINGERS, SILENT_NS
 from devices.midi.touches import PRESSURE_NS
 from engine.layout import MIDI_OUT, SafeKind
 from engine.patch import Patch, Surface
 from engine.shm import Shared
-from engine.surface import PressKind
+from engine.surface import WHITE, PressKind
 
 ONE = Patch(surfaces={"grid": Surface()})
 TWO = Patch(surfaces={"left": Surface(), "right": Surface()})
@@ -239,6 +248,67 @@ def test_pressure_does_not_outlive_its_press_or_its_unit() -> None:
         stage.turn()
     lost = [m[:3] for m in stage.told].index(notice(PressKind.LOST))
     assert all(m[0] != 0xA0 for m in stage.told[lost:])
+
+
+def lights(stage: Stage, since: int) -> list[bytes]:
+    sent = stage.pipe(False).sent[since:]
+    return [m for m in sent if m not in (INQUIRY, PROGRAMMER_MODE)]
+
+
+def test_a_press_is_lit_at_once_though_the_conductor_stands_still() -> None:
+    stage = Stage(ONE, A)
+    stage.turn(0.1)
+    begun = len(stage.pipe(False).sent)
+    stage.send(b"\x90\x0b\x64", b"\xb0\x5d\x7f")
+    assert lights(stage, begun) == [bulk({11: WHITE, 93: WHITE})]
+    stage.turn(0.01)
+    stage.send(b"\x90\x0b\x00", b"\x80\x0c\x40", b"\xb0\x5d\x00", b"\xa0\x0b\x7f", b"\xd0\x7f")
+    stage.send(b"\x90\x7f\x64")  # no such cell
+    assert len(lights(stage, begun)) == 1
+    for i in range(500):  # a second of a unit that babbles
+        stage.send(*(bytes((0x90, 11 + (i + n) % 8, 100)) for n in range(40)))
+    answers = lights(stage, begun)[1:]
+    assert 150 < len(answers) <= 1e9 / HURRY_NS + 1
+    assert max(len(m) for m in answers) <= len(bulk(dict.fromkeys(CELLS[:FINGERS], WHITE)))
+
+
+def test_what_is_no_launchpad_is_not_lit_and_the_older_pro_in_its_own_words() -> None:
+    other = Stage(ONE, A)
+    other.identity = LAUNCHPAD_X
+    other.turn(0.1)
+    begun = len(other.pipe(False).sent)
+    other.send(b"\x90\x0b\x64")
+    assert lights(other, begun) == []
+    patch = Patch(surfaces={"grid": Surface(driver="pro", port="older")})
+    older = Stage(patch, "older", answering=False)
+    older.turn(0.1)
+    begun = len(older.pipe(False).sent)
+    older.send(b"\xb0\x46\x7f", b"\xb0\x5b\x7f")  # 70 is no cell of ours, 91 is "up"
+    assert lights(older, begun) == [light({91: WHITE})]
+
+
+def test_presses_that_find_no_room_leave_nothing_held_and_are_counted() -> None:
+    stage = Stage(ONE, A)
+    stage.turn(0.1)
+    ring = stage.shared.ring("presses")
+    stage.pipe(True).arrived.append(b"\x90\x0b\x64")
+    while not stage.process.touches.refused:  # nobody reads
+        assert len(ring) < ring.capacity
+        stage.pipe(True).arrived += [b"\x90\x0c\x64", b"\x90\x0c\x00"]
+        stage.process.step(stage.clock.forward(0.002))
+    stage.pipe(True).arrived.append(b"\x90\x0b\x00")  # the end of the first one is lost
+    stage.process.step(stage.clock.forward(0.002))
+    assert 2 <= stage.process.touches.refused <= 3
+    stage.turn(0.01)
+    hand = Hand()
+    for message in stage.told:
+        press = read(message)
+        assert press is not None
+        hand.press(press, PageState(), 0)
+    assert not hand.held
+    assert stage.told[-1][:3] == notice(PressKind.LOST)
+    stage.send(b"\x90\x0b\x64")
+    assert stage.told[-1][:3] == b"\x90\x0b\x64"
 
 
 def test_malformed_sysex_from_a_unit_is_told_and_the_next_press_is_read(

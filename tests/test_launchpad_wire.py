@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.launchpad import mk3, open_driver
+from devices.launchpad import mk3, open_driver, pro
 from devices.launchpad.launchpad_py import LaunchpadPy, ProMk3
 from devices.launchpad.layout import PageState
 from devices.launchpad.mk3 import CELLS, FRAME_NS, HURRY_NS, PADS, Mk3, bulk, decode, notice, read
 from devices.launchpad.pages import paint
+from devices.launchpad.pro import CELLS_TO_UNIT
 from devices.launchpad.units import MK3, identity
 from engine.layout import MIDI_BYTES_MAX
 from engine.surface import OFF, Cells, Press, PressKind, difference
@@ -214,6 +215,20 @@ def test_a_press_is_answered_between_two_frames(name: str) -> None:
     assert driver.render({11: (1, 2, 3)}, now)
     assert not driver.render({11: (3, 2, 1)}, now)  # once a press
     assert driver.render({11: (3, 2, 1)}, FRAME_NS)  # the frames go on where they were
+
+
+@pytest.mark.parametrize("name", ["mk3", "launchpad-py", "pro"])
+def test_what_a_press_has_lit_is_painted_again_though_it_was_over_by_then(name: str) -> None:
+    driver, cells = open_driver(name), {11: (9, 9, 9), 80: (5, 5, 5)}
+    unit = CELLS_TO_UNIT[80] if name == "pro" else 80
+    for frame in range(3):
+        driver.render(cells, frame * FRAME_NS)
+    assert driver.render(cells, 3 * FRAME_NS) == []
+    driver.read(bytes((0xB0, unit, 127)))  # lit by now, by the midi process
+    driver.read(bytes((0xB0, unit, 0)))
+    (message,) = driver.render(cells, 4 * FRAME_NS)
+    painted = pro.decode(message) if name == "pro" else decode(message)
+    assert painted == {unit: (2, 2, 2) if name == "pro" else (5, 5, 5)}
 
 
 def test_a_flood_of_presses_is_no_flood_of_light() -> None:

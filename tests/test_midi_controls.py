@@ -17,6 +17,7 @@ from devices.midi.control_map import ControlMap
 from devices.midi.controls import Controls
 from devices.midi.ports import Ports, port_table
 from devices.midi.process import CONTROLS_CHANGED, MidiProcess
+from devices.midi.touches import LOST
 from engine.conductor import Conductor
 from engine.layout import MIDI_OUT, PRESS, NoteKind, SafeKind
 from engine.patch import MidiIn, Output, Patch, Player, Voice
@@ -69,6 +70,31 @@ def test_a_pedal_acts_once_on_the_way_down() -> None:
     assert names(controls, press(0, 0xB0, 80, 90)) == []
     assert names(controls, up) == []
     assert names(controls, down) == ["next_song"]
+
+
+def test_a_pedal_pulled_while_it_is_down_acts_when_it_is_back() -> None:
+    controls = Controls(PATCH)
+    down = press(0, 0xB0, 80, 127)
+    assert names(controls, down) == ["next_song"]
+    assert names(controls, press(2, *LOST)) == []  # another's cable
+    assert names(controls, down) == []
+    assert names(controls, press(0, *LOST)) == []
+    assert names(controls, down) == ["next_song"]
+
+
+def test_the_conductor_hears_of_a_performers_cable() -> None:
+    clock, server = Clock(), Server()
+    server.plug("keys")
+    shared = Shared.private(PATCH)
+    midi = MidiProcess(shared, Ports(port_table(PATCH), [server.system()]))
+    for _ in range(300):
+        midi.step(clock.forward(0.002))
+    shared.ring("presses").pop(4096)
+    server.unplug("keys")
+    for _ in range(300):
+        midi.step(clock.forward(0.002))
+    told = [(r["port"], r["data"][:3].tobytes()) for r in shared.ring("presses").pop(4096)]
+    assert told == [(0, LOST)]
 
 
 def test_only_its_own_port_channel_and_controller() -> None:

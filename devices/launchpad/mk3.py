@@ -136,6 +136,10 @@ class Changes:
         """Something was pressed: the next take() waits for no frame."""
         self._hurry = True
 
+    def doubt(self, index: int) -> None:
+        """A cell shows something else by now: the midi process has lit it, as it was pressed."""
+        self._shown.pop(index, None)
+
     def _may(self, now_ns: int) -> bool:
         if self._due_ns is None or now_ns >= self._due_ns:
             return True
@@ -160,6 +164,8 @@ def heard(press: Press | None, changes: Changes) -> Press | None:
         changes.forget()
     elif press is not None and press.kind in (PressKind.DOWN, PressKind.UP):
         changes.hurry()
+        if press.kind is PressKind.DOWN:
+            changes.doubt(press.index)
     return press
 
 

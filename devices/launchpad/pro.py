@@ -77,11 +77,11 @@ class Pro:
         return [light({CELLS_TO_UNIT[index]: colour for index, colour in changed.items()})]
 
     def read(self, message: bytes) -> Press | None:
-        press = mk3.heard(mk3.read(message), self._changes)
-        if press is None or press.kind in mk3.NOTICES.values() or press.index == 0:
-            return press
-        cell = UNIT_TO_CELLS.get(press.index)
-        return None if cell is None else replace(press, index=cell)
+        press = mk3.read(message)
+        if press is not None and press.kind not in mk3.NOTICES.values() and press.index:
+            cell = UNIT_TO_CELLS.get(press.index)
+            press = None if cell is None else replace(press, index=cell)
+        return mk3.heard(press, self._changes)
 
     def forget(self) -> None:
         self._changes.forget()

@@ -6,22 +6,27 @@ F0 7E <device> 06 02 <maker: 1 or 3 bytes> <family: 2> <member: 2> <version: 4> 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from devices.launchpad import mk3, pro
+from engine.surface import Cells
 
 
 @dataclass(frozen=True)
 class Unit:
     """port: pattern of its port's name. hello: into Programmer mode; sent again and again, as a
-    replugged unit is in its own mode and says nothing. goodbye: back. family: in its answer."""
+    replugged unit is in its own mode and says nothing. goodbye: back. family: in its answer. cells:
+    its own indices of what the pages light; light: the message that does."""
 
     name: str
     port: str
     hello: tuple[bytes, ...]
     goodbye: tuple[bytes, ...]
     family: bytes
+    cells: frozenset[int]
+    light: Callable[[Cells], bytes]
 
 
 MK3: Final = Unit(
@@ -30,6 +35,8 @@ MK3: Final = Unit(
     (mk3.INQUIRY, mk3.PROGRAMMER_MODE),
     (mk3.LIVE_MODE,),
     b"\x23\x01",
+    frozenset(mk3.CELLS),
+    mk3.bulk,
 )
 PRO: Final = Unit(
     "Launchpad Pro",
@@ -37,6 +44,8 @@ PRO: Final = Unit(
     (mk3.INQUIRY, pro.STANDALONE, pro.PROGRAMMER_LAYOUT),
     (pro.NOTE_LAYOUT,),
     b"\x51\x00",
+    frozenset(pro.UNIT_TO_CELLS),
+    pro.light,
 )
 # By Surface.driver
 UNITS: Final[dict[str, Unit]] = {"mk3": MK3, "launchpad-py": MK3, "pro": PRO}

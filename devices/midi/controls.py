@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from devices.launchpad.mk3 import NOTICE
 from devices.midi.control_map import ControlMap, is_down
 from devices.midi.ports import PortKind, port_table
 from devices.midi.take_over import TakeOver
+from devices.midi.touches import LOST
 from engine.ask import Ask
 from engine.conductor import Conductor
 from engine.faders import in_force, position_of, value_at
@@ -62,8 +62,10 @@ class Controls:
         acts = []
         for record in records:
             port, message = int(record["port"]), record["data"][:3].tobytes()
+            if message == LOST:
+                self._forget(port)
             found = self._maps[port].find(message) if port in self._maps else None
-            if found is None or message[0] == NOTICE or found[1].do in SAFE_ACTIONS:
+            if found is None or found[1].do in SAFE_ACTIONS:
                 continue
             key, control = found
             if control.do in FADERS:
@@ -73,6 +75,11 @@ class Controls:
                 frame = int(record["frame"])
                 acts.append((control.do, Ask(frame, **control.words)))
         return acts + self._moved(conductor, now)
+
+    def _forget(self, port: int) -> None:
+        """It is gone: nothing on it is held, and its faders may stand anywhere when it is back."""
+        self._down = {held for held in self._down if held[0] != port}
+        self._faders = {key: fader for key, fader in self._faders.items() if key[0] != port}
 
     def _pressed(self, port: int, key: Key, message: bytes) -> bool:
         down = is_down(message)

@@ -2,6 +2,7 @@
 
     performers ─▶ midi_notes (audio), notes.<player>        surfaces ─▶ presses (conductor)
     foot-switch, DRY pad, Stop Clip, master ─▶ midi_safe (audio), without the conductor
+    a pressed pad ─▶ lit, without the conductor
     midi_out (conductor: LEDs) ─▶ ports                     answers_midi.<player> ─▶ ports
 
 A MIDI_OUT record of size 0 asks for panic on its port (ALL_PORTS: on all): what sounds is ended,
@@ -41,15 +42,16 @@ from devices.midi.ports import PortEvent, PortKind, Ports, PortState, port_table
 from devices.midi.route import Performer, as_message
 from devices.midi.safe import SafePath, pad_controls, safe_record
 from devices.midi.surface_port import GOODBYE_AGAIN_S, SurfacePort
-from devices.midi.touches import Touches
+from devices.midi.touches import LOST, Touches
 from engine.layout import SafeKind
 from engine.patch import Patch
 from engine.patch_now import patch_now
-from engine.process import die_with_parent, tell_where_on_request
+from engine.process import come_first, die_with_parent, tell_where_on_request
 from engine.shm import Shared
 from engine.surface import PressKind
 
 POLL_S = 0.001
+PAUSE_MAX_S = 0.02
 STRANDED = 3
 ALL_PORTS, CONTROLS_CHANGED = 0xFFFF, 0xFFFE
 MASTER_TOLD_NS = 100_000_000  # the audio process has told by then what a fader set
@@ -57,7 +59,6 @@ OUT_MAX = 16  # MIDI_OUT records in one step: LEDs must not hold up notes
 
 _THERE = (PortState.OPEN, PortState.VIRTUAL)
 CONNECTED = notice(PressKind.CONNECTED)
-LOST = notice(PressKind.LOST)
 PANIC_HELD = notice(PressKind.HELD, PANIC_BUTTON)
 
 log = logging.getLogger("segue.midi")
@@ -126,6 +127,7 @@ class MidiProcess:
                     if surface.still_there():
                         self._safely(safe_record(SafeKind.PANIC), now_ns)
                     self._touch(index, surface, message, now_ns)
+            self._send_all(index, surface.answer(now_ns))
             self._keep(index, surface, now_ns)
         for index, path in self._safe.items():
             self._panic_if_held(index, path.tick(now_ns), now_ns)
@@ -137,6 +139,8 @@ class MidiProcess:
 
     def close(self) -> None:
         """End every note, give the Launchpad back, close the ports. Safe at any time, once."""
+        if self.touches.refused:
+            log.warning("%d presses found no room at the conductor", self.touches.refused)
         if self.touches.thinned:
             log.info("%d pressure messages had a later one in their place", self.touches.thinned)
         self._release_all(self.shared.frame_at(time.monotonic_ns()))
@@ -209,6 +213,7 @@ class MidiProcess:
         if surface.stranger is not None:
             return
         self._safely(self._safe[index].hear(message, now_ns), now_ns)
+        surface.touched(message)
         self.touches.touch(index, message)
 
     def _panic_if_held(self, index: int, record: np.ndarray | None, now_ns: int) -> None:
@@ -233,9 +238,10 @@ class MidiProcess:
         self._forget_touches(index)
 
     def _forget_touches(self, index: int) -> None:
-        """Nothing on a surface is held any more."""
+        """Nothing on a port is held any more."""
         self._safe[index].lost()
-        self._surfaces[index].let_go()
+        if index in self._surfaces:
+            self._surfaces[index].let_go()
         self.touches.forget(index)
         self.touches.tell(index, LOST)
 
@@ -252,7 +258,7 @@ class MidiProcess:
             performer = self._performers[event.index]
             self._emit(event.index, performer.release(self.shared.frame_at(now_ns)))
         if event.reads:
-            if event.index in self._surfaces and event.state not in _THERE:
+            if event.state not in _THERE:
                 self._forget_touches(event.index)
             return
         if event.index in self._answers:
@@ -357,13 +363,17 @@ def run(folder: Path) -> int:
     signal.signal(signal.SIGINT, ask_to_stop)
     die_with_parent(signal.SIGTERM)  # not SIGKILL: notes are ended first, and pads given back
     process = MidiProcess(shared)
+    come_first()
     try:
         while not stop:
             if process.ports.stranded:
                 return STRANDED
-            process.step(time.monotonic_ns())
+            begun = time.monotonic_ns()
+            process.step(begun)
             shared.heartbeat("midi")
-            shared.wait("midi", POLL_S)
+            # What babbles has half a processor at most: we run before others.
+            spent = (time.monotonic_ns() - begun) / 1e9
+            shared.wait("midi", min(max(POLL_S, spent), PAUSE_MAX_S))
     finally:
         process.close()
     return 0

@@ -6,18 +6,24 @@ and again; an inquiry goes with it, and a device that answered once and stops is
 unplugged. A held button may be one whose release went with the cable: before that counts as panic,
 the device must have shown that it is still there. One that answers as something else is a stranger:
 what it sends is no press, and it is sent nothing but inquiries.
+
+What is pressed is lit here, whatever the conductor is busy with: it paints the same a moment later,
+and what the cell shows after that.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from devices.launchpad.mk3 import INQUIRY
+from devices.launchpad.mk3 import HURRY_NS, INQUIRY
 from devices.launchpad.units import MK3, Unit, identity
+from devices.midi.parse import CONTROL, NOTE_ON
+from engine.surface import WHITE
 
 LIFE_NS: Final = 1_000_000_000
 SILENT_NS: Final = 3 * LIFE_NS + LIFE_NS // 2
 ASK_NS: Final = 50_000_000  # how often a held panic button's device is asked whether it is there
+FINGERS: Final = 10  # what is pressed at once by hands; a babbling unit is not answered beyond it
 GOODBYE_AGAIN_S: Final = 0.02  # more than a period of any JACK server
 
 
@@ -35,6 +41,8 @@ class SurfacePort:
         self._sent_ns: int | None = None
         self._held_ns: int | None = None
         self._asked_ns = 0
+        self._pressed: list[int] = []
+        self._lit_ns = -HURRY_NS
 
     def opened(self, now_ns: int) -> tuple[bytes, ...]:
         """Its output has been (re)opened."""
@@ -50,6 +58,7 @@ class SurfacePort:
 
     def lost(self) -> None:
         self.owed = False
+        self._pressed.clear()
         self.version = self.stranger = None
         self._sent_ns = self._answered_ns = self._held_ns = None
 
@@ -82,6 +91,19 @@ class SurfacePort:
         """Call at any message; True, once, when it shows that what was held() is held by a hand."""
         there, self._held_ns = self._held_ns is not None, None
         return there
+
+    def touched(self, message: bytes) -> None:
+        """A short message; a press is to be answered."""
+        down = len(message) > 2 and message[0] & 0xF0 in (NOTE_ON, CONTROL) and message[2] > 0
+        if down and message[1] in self.unit.cells and len(self._pressed) < FINGERS:
+            self._pressed.append(message[1])
+
+    def answer(self, now_ns: int) -> tuple[bytes, ...]:
+        """The light of what was pressed, one message each HURRY_NS at most."""
+        if not self._pressed or now_ns - self._lit_ns < HURRY_NS:
+            return ()
+        pressed, self._pressed, self._lit_ns = self._pressed, [], now_ns
+        return (self.unit.light(dict.fromkeys(pressed, WHITE)),)
 
     def hear(self, message: bytes, now_ns: int) -> bool:
         """Take any message; True when the answer is news: the unit's first, or a stranger's."""
