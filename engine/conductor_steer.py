@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.ask import Ask
-from engine.cv_routes import CONDUCTED
-from engine.layout import MAX_LATENTS, CommandKind
+from engine.conductor_mix import RAMP_S
+from engine.layout import MAX_LATENTS, CommandKind, LevelKind
 from engine.patch import Patch
+from engine.patch_cv import routes_to_sends
 from engine.stem import StemRequest
 
 if TYPE_CHECKING:
@@ -201,11 +202,23 @@ def _route(conductor: Conductor, ask: Ask) -> str:
     name = _named(ask.what, routes)
     if name is None:
         return _unknown("route", ask, routes)
-    kind = routes[name].to.partition(".")[0]
-    if kind not in CONDUCTED:
-        return f"{name} goes to a {kind}, which a hand cannot take off"
     off = _turned(conductor.routes.off, name, None if ask.on is None else not ask.on)
+    tell_route(conductor, name, ask.now)
     return f"{name} {'off' if off else 'on'}"
+
+
+def tell_route(conductor: Conductor, name: str, now: int) -> None:
+    """A route to a send is the audio process's: whether it is followed."""
+    sends = routes_to_sends(conductor.started.routes)
+    if name in sends and conductor.line is not None:
+        conductor.command(
+            CommandKind.LEVEL,
+            slot=sends.index(name),
+            c=int(LevelKind.ROUTE),
+            frame=now,
+            a=round(RAMP_S * conductor.line.rate),
+            x=0.0 if name in conductor.routes.off else 1.0,
+        )
 
 
 STEER_ACTIONS: dict[str, Callable[[Conductor, Ask], str]] = {

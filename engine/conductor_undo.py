@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from engine.ask import Ask
 from engine.conductor_mix import click, insert, level, level_of, mute, solo
 from engine.conductor_songs import standby
-from engine.conductor_steer import SteerState, freeze
+from engine.conductor_steer import SteerState, freeze, tell_route
 from engine.conductor_stems import let_in
 from engine.layout import CommandKind
 from engine.programme_state import Change, End
@@ -203,8 +203,10 @@ def _steering_back(c: Conductor, _: Ask, before: Any, after: Any) -> None:
     c.steering = SteerState(**here)
 
 
-def _routes_back(c: Conductor, _: Ask, before: Any, after: Any) -> None:
+def _routes_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
     c.routes.off = before
+    for name in set(before) ^ set(after):
+        tell_route(c, name, ask.now)
 
 
 def _look_let_in(c: Conductor) -> bool:

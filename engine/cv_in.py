@@ -15,7 +15,7 @@ import numpy as np
 from engine.kernel import ffi, pointer
 from engine.mixer import BUS_ORDER, Mixer
 from engine.patch import Patch
-from engine.patch_cv import CvIn
+from engine.patch_cv import CvIn, routes_to_sends
 from engine.sampler import MAX_FRAMES
 from engine.state import MAX_CV_IN, MAX_ROUTES
 
@@ -58,7 +58,7 @@ class CvInputs:
         self._lay_routes(patch, state, mixer)
 
     def _lay_routes(self, patch: Patch, state: np.ndarray, mixer: Mixer) -> None:
-        moved = [r for r in patch.routes.values() if r.to.startswith("send.")]
+        moved = [patch.routes[name] for name in routes_to_sends(patch.routes)]
         self._gains = np.ones((max(1, len(moved)), MAX_FRAMES), np.float32)
         cells = pointer(state["routes"], "seg_route_state *")
         routes = mixer.keep("seg_route[]", max(1, len(moved)))

@@ -304,6 +304,7 @@ typedef struct {
 typedef struct {
   double from;
   double to;
+  seg_ramp on; /* how far it is followed; at 0 the send stands at its own level */
 } seg_route_state;
 
 /* A row moves a send: low to high in dB. */

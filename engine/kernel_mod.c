@@ -129,6 +129,8 @@ static void move(const seg_route *r, int64_t t, int n) {
       r->state->to = pow(10, (r->low + (r->high - r->low) * r->row[i]) / 20);
     }
     double g = r->state->from + (r->state->to - r->state->from) * (double)at / GRID;
+    double on = seg_ramp_at(&r->state->on, t + i);
+    if (on != 1) g = 1 + (g - 1) * on;
     r->gain[i] = (float)g;
   }
 }

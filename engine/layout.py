@@ -94,6 +94,7 @@ class LevelKind(IntEnum):
     GROUP = 3  # slot=index in engine.mixer.GROUPS
     BUS = 4  # slot=bus index
     INSERT = 5  # slot=source index: how much of its insert is heard, 1 all, 0 the strip itself
+    ROUTE = 6  # slot=place among the routes to sends: how far it is followed, 1 or 0
 
 
 COMMAND = np.dtype(

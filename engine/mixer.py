@@ -24,7 +24,7 @@ from engine.patch import (
 )
 from engine.sampler import MAX_FRAMES
 from engine.sources import pedals_of, source_names
-from engine.state import MAX_BUSES, MAX_SOURCES
+from engine.state import MAX_BUSES, MAX_ROUTES, MAX_SOURCES
 
 BUS_ORDER = (*BUSES, *EFFECTS)
 LIMIT_DB = -0.5
@@ -141,6 +141,7 @@ class Mixer:
             LevelKind.GROUP: cell["groups"],
             LevelKind.BUS: cell["bus_levels"],
             LevelKind.INSERT: cell["inserts"],
+            LevelKind.ROUTE: cell["routes"]["on"],
         }
         for i, group in enumerate(GROUPS):
             cell["groups"][i]["g0"] = cell["groups"][i]["g1"] = linear(getattr(patch.groups, group))
@@ -293,6 +294,8 @@ class Mixer:
         """How many levels of a kind there are."""
         if kind == LevelKind.GROUP:
             return len(GROUPS)
+        if kind == LevelKind.ROUTE:
+            return MAX_ROUTES
         return len(BUS_ORDER) if kind == LevelKind.BUS else len(self.names)
 
     def row(self, source: int, side: int = 0) -> Any:

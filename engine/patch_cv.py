@@ -5,6 +5,7 @@ Part of engine/patch.py; immutable. Volts are those at the jack; channels count 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,11 @@ class Route:
     to: str = ""
     low: float = 0.0
     high: float = 1.0
+
+
+def routes_to_sends(routes: Mapping[str, Route]) -> list[str]:
+    """Names of those that move a send: the audio process's, in the order of its places for them."""
+    return [name for name, route in routes.items() if route.to.startswith("send.")]
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ MOD = np.dtype(
         ("frozen", "<i4"),
     ]
 )
-ROUTE = np.dtype([("from", "<f8"), ("to", "<f8")])
+ROUTE = np.dtype([("from", "<f8"), ("to", "<f8"), ("on", RAMP)])
 TIMELINE = np.dtype(
     [
         ("frame", "<i8"),
@@ -191,6 +191,7 @@ def fresh() -> np.ndarray:
     levels = ("faders", "mutes", "guards", "groups", "bus_levels", "inserts")
     for name in ("master", "ai", "fade", *levels):
         state[0][name]["g0"] = state[0][name]["g1"] = 1.0
+    state[0]["routes"]["on"]["g0"] = state[0]["routes"]["on"]["g1"] = 1.0
     state[0]["duck"]["gain"] = 1.0
     state[0]["limiters"]["gain"] = 1.0
     return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from recorded_stage import RecordedStage
 from refusals import problems_of
 
 from devices.audio.interface import map_channels
+from engine.ask import Ask
 from engine.cv_routes import CvRoutes
-from engine.layout import CommandKind, ReportKind
+from engine.layout import CommandKind, LevelKind, ReportKind
 from engine.patch import Cv, CvIn, Input, MidiIn, Output, Patch, Player, Role, Route, Voice
 from engine.patch_load import load_patch
 from engine.replay import Replay
@@ -172,6 +174,40 @@ def test_send_follows_a_voltage() -> None:
     middle = stage.play(volts(9600))[:, 0]
     assert middle[-1] == pytest.approx(0.025, rel=1e-2)
     assert np.abs(np.diff(np.concatenate([up[200:], down, middle]))).max() < 0.005  # no step
+
+
+@pytest.mark.parametrize("block", [1, 64, 128, 1031])
+def test_hand_takes_a_route_to_a_send_off_and_on_without_a_step(block: int) -> None:
+    """Off: the send stands at its own level; its successor remembers."""
+    stage = Stage(PATCH, block=block)
+    stage.play(volts(4800, knob=-5.0))
+    off, on = ({"slot": 0, "c": int(LevelKind.ROUTE), "a": 960, "x": x} for x in (0.0, 1.0))
+    stage.command(CommandKind.LEVEL, frame=stage.t + 1000, **off)
+    heard = stage.play(volts(4800, knob=-5.0))[:, 0]
+    assert heard[999] == pytest.approx(0.0025, rel=1e-2)
+    assert heard[-1] == 0.25
+    stage.resume(stage.engine.state)
+    assert stage.play(volts(4800, knob=-5.0))[-1, 0] == 0.25
+    stage.command(CommandKind.LEVEL, frame=stage.t, **on)
+    back = stage.play(volts(4800, knob=-5.0))[:, 0]
+    assert back[-1] == pytest.approx(0.0025, rel=1e-2)
+    assert np.abs(np.diff(np.concatenate([heard, back]))).max() < 0.001
+
+
+def test_hand_and_undo_reach_the_route_s_place_in_the_audio_process() -> None:
+    routes = {
+        "deep": Route("knob", "density.bass"),
+        "wet": Route("knob", "send.input.mic.reverb"),
+        "louder": Route("knob", "send.input.mic.main"),
+    }
+    desk = Desk(patch=replace(PATCH, roles={"bass": Role()}, routes=routes))
+    desk.run(0.1)
+    told = []
+    for name, what in (("route", "louder"), ("route", "deep"), ("undo", None), ("undo", None)):
+        desk.conductor.commands.clear()
+        desk.conductor.act(name, desk.now, ask=Ask(desk.now, what=what))
+        told.append([(int(c["slot"][0]), float(c["x"][0])) for c in desk.conductor.commands])
+    assert told == [[(1, 0.0)], [], [], [(1, 1.0)]]
 
 
 ROUTED = Patch(

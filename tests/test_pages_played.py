@@ -141,7 +141,7 @@ def test_a_mood_shapes_requests_and_players_by_how_firm_it_is_pressed() -> None:
 # ---- control voltages
 
 
-def test_routes_go_off_and_on_and_those_to_sends_stay() -> None:
+def test_routes_go_off_and_on() -> None:
     pads = at("cv")
     pads.conductor.routes._values["hand"] = 0.9
     cells = pads.look()
@@ -154,6 +154,6 @@ def test_routes_go_off_and_on_and_those_to_sends_stay() -> None:
     pads.conductor.routes.shape(requests)
     assert requests[0][1].density == request.density
     assert said(pads, pad(2, 1)) == "more on"
-    assert said(pads, pad(2, 2)) == "nothing"
+    assert said(pads, pad(2, 2)) == "wet off"
     pads.press(pad(1, 1))
     assert pads.said[-1] == ("freeze", "frozen")

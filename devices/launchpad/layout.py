@@ -203,7 +203,6 @@ class PadVibe:
 class PadRoute:
     name: str
     on: bool = True
-    movable: bool = True  # the conductor carries it, so a hand can take it off
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from devices.launchpad.pages import MODULES
 from engine.capture import captured
 from engine.conductor import Conductor
 from engine.conductor_mix import level_of
-from engine.cv_routes import CONDUCTED
 from engine.mixer import BUS_ORDER
 from engine.patch import AUDITION, EFFECTS, GROUPS, PAGES
 from engine.sources import source_names
@@ -82,10 +81,7 @@ def page_state(conductor: Conductor, now: int, hand: Hand, now_ns: int, surface:
         clock=_clock(c),
         vibes=tuple(PadVibe(n, c.steering.intensity_of(n)) for n in patch.vibes),
         cv=tuple(c.routes.values().items()),
-        routes=tuple(
-            PadRoute(n, n not in c.routes.off, r.to.partition(".")[0] in CONDUCTED)
-            for n, r in patch.routes.items()
-        ),
+        routes=tuple(PadRoute(n, n not in c.routes.off) for n in patch.routes),
         frozen=c.routes.frozen,
     )
     return replace(state, banks=MODULES[page].banks(state))

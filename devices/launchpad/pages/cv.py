@@ -1,10 +1,8 @@
 """Control voltages: what comes in, eight at a time, and the routes it takes.
 
-    rows 7-3   how high each voltage stands, 0 to 1
-    row 2      the routes (left and right go on): pressed, off or on again
-    row 1      the first pad: every chaos stands still, or goes on
-
-Routes to sends are the audio process's and stay on; they are shown white.
+rows 7-3   how high each voltage stands, 0 to 1
+row 2      the routes (left and right go on): pressed, off or on again
+row 1      the first pad: every chaos stands still, or goes on
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from devices.launchpad.layout import (
     pad,
     place,
 )
-from engine.surface import GREEN, WHITE, Cells, Press, PressKind, other_colour, scaled
+from engine.surface import GREEN, Cells, Press, PressKind, other_colour, scaled
 
 LEVEL_ROWS: Final = (3, 4, 5, 6, 7)
 ROUTE_ROW, FREEZE_PAD = 2, pad(1, 1)
@@ -40,8 +38,7 @@ def paint(cells: Cells, state: PageState, beat: float) -> None:
             share = min(1.0, max(0.04, value * len(LEVEL_ROWS) - i))
             cells[pad(row, column)] = scaled(other_colour(column), share)
     for column, route in enumerate(bank(state.routes, state.local.bank), 1):
-        colour = GREEN if route.movable else WHITE
-        cells[pad(ROUTE_ROW, column)] = scaled(colour, 0.6 if route.on else DIM / 2)
+        cells[pad(ROUTE_ROW, column)] = scaled(GREEN, 0.6 if route.on else DIM / 2)
     if state.cv:
         cells[FREEZE_PAD] = scaled(ICE, BRIGHT if state.frozen else DIM)
 
@@ -53,6 +50,6 @@ def action(press: Press, state: PageState) -> Action | None:
     if press.index == FREEZE_PAD and state.cv:
         return Action(ActionKind.FREEZE)
     routes = bank(state.routes, state.local.bank)
-    if where[0] == ROUTE_ROW and where[1] <= len(routes) and routes[where[1] - 1].movable:
+    if where[0] == ROUTE_ROW and where[1] <= len(routes):
         return Action(ActionKind.ROUTE, words={"what": routes[where[1] - 1].name})
     return None
