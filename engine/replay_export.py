@@ -8,7 +8,8 @@ leave. Not real-time safe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ TICKS = 960  # a quarter note
 JUMP_BEATS = 0.01  # a beat that is further off is a new one, not the old tempo going on
 BAR_MAX = 255  # beats of a bar: a time signature's numerator is one byte
 DRUM_CHANNEL = 9
+SECTIONS = ("song", "scene", "count_in", "ending", "ended")  # events that part a performance
 GAP_FRAMES = 960  # a shorter one needs no marker
 
 
@@ -111,17 +113,21 @@ def _note(reports: np.ndarray, notes: list[tuple[int, int, int, int, bool]]) -> 
 
 @dataclass(frozen=True)
 class Segment:
-    """From `frame` on, which is quarter `q` of the file, at bpm."""
+    """From `frame` on, which is quarter `q` of the file, at bpm; bars of `bar` quarters stand at
+    `origin` and on."""
 
     frame: int
     q: float
     bpm: float
+    bar: int = 4
+    origin: float = 0.0
 
 
 def tempo_map(lines: list[tuple[int, float, float, int]], first: int, rate: float) -> list[Segment]:
     """lines: (frame, beat, bpm, beats_per_bar) as they came into force. Where the beat jumps (a
     hand said where the one is), the stretch before it is drawn out, so that bars of the music are
-    bars of the file; seconds are exact in any case."""
+    bars of the file; another metre counts its bars from where it comes into force. Seconds are
+    exact in any case."""
     segments: list[Segment] = []
     for frame, beat, bpm, bar in lines:
         at = max(frame, first)
@@ -130,28 +136,42 @@ def tempo_map(lines: list[tuple[int, float, float, int]], first: int, rate: floa
             q = 0.0
             if at > first:  # a lead-in of whole bars less what the bar lacks
                 lead = (at - first) * bpm / (60.0 * rate)
-                q = _near(max(lead, 0.5), beat, bar)
-                segments.append(Segment(first, 0.0, q * 60.0 * rate / (at - first)))
-            segments.append(Segment(at, q, bpm))
+                q = _near(max(lead, 0.5), beat, bar, 0.0)
+                segments.append(Segment(first, 0.0, q * 60.0 * rate / (at - first), bar))
+            segments.append(Segment(at, q, bpm, bar))
             continue
         last = segments[-1]
         if at <= last.frame:
-            segments[-1] = Segment(last.frame, last.q, bpm)
+            origin = last.origin if bar == last.bar else last.q - beat % bar
+            segments[-1] = Segment(last.frame, last.q, bpm, bar, origin)
             continue
         q = last.q + (at - last.frame) * last.bpm / (60.0 * rate)
-        off = (beat - q) % bar
+        origin = last.origin
+        if bar != last.bar:
+            origin = q - beat % bar
+        off = (beat - (q - origin)) % bar
         if min(off, bar - off) > JUMP_BEATS:
-            q = max(_near(q, beat, bar), last.q + 0.25)
+            q = max(_near(q, beat, bar, origin), last.q + 0.25)
             drawn = (q - last.q) * 60.0 * rate / (at - last.frame)
-            segments[-1] = Segment(last.frame, last.q, drawn)
-        segments.append(Segment(at, q, bpm))
+            segments[-1] = replace(last, bpm=drawn)
+        segments.append(Segment(at, q, bpm, bar, origin))
     return segments or [Segment(first, 0.0, 120.0)]
 
 
-def _near(q: float, beat: float, bar: int) -> float:
+def _near(q: float, beat: float, bar: int, origin: float) -> float:
     """The quarter next to q that lies in its bar where `beat` does."""
-    phase = beat % bar
+    phase = origin + beat % bar
     return round((q - phase) / bar) * bar + phase
+
+
+def metres(segments: list[Segment]) -> list[tuple[float, int]]:
+    """(quarter, quarters a bar) of every change of metre, at the first bar line of the new one."""
+    found = [(0.0, segments[0].bar)]
+    for a, b in itertools.pairwise(segments):
+        if (a.bar, a.origin) != (b.bar, b.origin):
+            line = b.origin if b.origin > b.q - JUMP_BEATS else b.origin + b.bar
+            found.append((line, b.bar))
+    return found
 
 
 def midi_file(session: Session, notes: list[tuple[int, int, int, int, bool]]) -> mido.MidiFile:
@@ -170,8 +190,9 @@ def midi_file(session: Session, notes: list[tuple[int, int, int, int, bool]]) ->
     for s in segments:
         tempo = min(0xFFFFFF, max(1, round(60e6 / max(s.bpm, 1e-3))))
         times.append((round(s.q * TICKS), mido.MetaMessage("set_tempo", tempo=tempo)))
-    for bar in {line[3] for line in lines[:1]}:
-        times.append((0, mido.MetaMessage("time_signature", numerator=bar, denominator=4)))
+    for q, bar in metres(segments):
+        signature = mido.MetaMessage("time_signature", numerator=bar, denominator=4)
+        times.append((round(q * TICKS), signature))
     for frame, text in _markers(session):
         times.append((tick(frame), mido.MetaMessage("marker", text=_latin(text))))
     made.tracks.append(_track("segue", times))
@@ -212,20 +233,26 @@ def timelines(session: Session) -> list[tuple[int, float, float, int]]:
             c = data_of(record, COMMAND)[0]
             followed = is_line(c["x"], c["y"]) and 0 < c["a"] <= BAR_MAX
             if c["kind"] == CommandKind.TIMELINE and followed:
-                row = (int(c["frame"]), float(c["x"]), float(c["y"]), int(c["a"]))
-                found.append(row)
+                frame, beat, bpm = int(c["frame"]), float(c["x"]), float(c["y"])
+                late = max(0, int(record["t"]) - frame)  # where it had begun before it was told
+                beat += late * bpm / (60.0 * session.rate)
+                found.append((frame + late, beat, bpm, int(c["a"])))
     return sorted(found, key=lambda row: row[0])
 
 
 def _markers(session: Session) -> list[tuple[int, str]]:
-    """Hands and stems, from the log."""
+    """Songs and scenes, hands and stems, from the log."""
     marks = []
     first, last = session.first_frame, session.first_frame + session.frames
     for e in session.events:
         frame = e.get("frame")
         if not isinstance(frame, int) or not first <= frame < last:
             continue
-        if e.get("event") == "act":
+        if e.get("event") in SECTIONS:
+            marks.append((frame, f"{e['event']} {e.get('name') or e.get('song') or ''}".strip()))
+        elif e.get("event") == "standby":
+            marks.append((frame, "standby" if e.get("on") else "standby over"))
+        elif e.get("event") == "act":
             marks.append((frame, f"{e.get('name')} {e.get('role') or ''}".strip()))
         elif e.get("event") == "stem" and e.get("state") in ("playing", "retiring", "done"):
             marks.append((frame, f"{e.get('role')} {e.get('id')} {e['state']}"))

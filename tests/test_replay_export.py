@@ -15,7 +15,7 @@ from recorded_stage import RecordedStage
 from engine.journal import Journal
 from engine.layout import CommandKind, NoteKind
 from engine.replay import Replay
-from engine.replay_export import export, midi_file, tempo_map
+from engine.replay_export import export, metres, midi_file, tempo_map
 from engine.session import Session, read_session
 
 RATE = 48_000
@@ -133,3 +133,43 @@ def test_tempo_or_metre_that_is_nonsense_is_left_out(
     tempi = [m.tempo for m in told if m.type == "set_tempo"]
     assert tempi == [500_000]
     assert [(m.numerator, m.denominator) for m in told if m.type == "time_signature"] == [(4, 4)]
+
+
+def test_every_metre_counts_its_bars_from_its_own_first_line(stage: RecordedStage) -> None:
+    """A song in three after eight bars of four, then one in four again; the tempo moves too."""
+    bars = [(START, 0.0, 120.0, 4), (START + 32 * 24_000, 0.0, 90.0, 3)]
+    bars += [(START + 32 * 24_000 + 15 * 32_000, 0.0, 100.0, 4)]
+    segments = tempo_map(bars, START, RATE)
+    assert [(s.q, s.bar, s.bpm) for s in segments] == [(0, 4, 120), (32, 3, 90), (47, 4, 100)]
+    assert metres(segments) == [(0.0, 4), (32.0, 3), (47.0, 4)]
+
+
+def test_metre_that_begins_within_a_bar_is_written_at_its_next_line() -> None:
+    lines = [(0, 0.0, 60.0, 4), (8 * RATE, 1.0, 60.0, 3), (20 * RATE, 13.0, 60.0, 3)]
+    segments = tempo_map(lines, 0, RATE)
+    assert [s.q for s in segments] == [0, 8, 20]
+    assert metres(segments) == [(0.0, 4), (10.0, 3)]
+
+
+def test_songs_metres_and_scenes_are_in_the_file(stage: RecordedStage) -> None:
+    begins = stage.t + 40_000
+    stage.command(CommandKind.TIMELINE, frame=begins, x=0.0, y=90.0, a=3, b=4)
+    stage.play(48_000)
+    stage.turn()
+    log = stage.take.parent / "log.jsonl"
+    events = [
+        {"event": "song", "frame": begins, "name": "waltz", "bpm": 90.0},
+        {"event": "scene", "frame": begins + 1, "name": "fog"},
+        {"event": "standby", "frame": begins + 2, "on": True},
+        {"event": "ended", "frame": begins + 3, "song": "waltz", "how": "fade"},
+    ]
+    log.write_text("".join(json.dumps(e) + "\n" for e in events))
+    session = read_session(stage.take)
+    assert markers(session) == ["song waltz", "scene fog", "standby", "ended waltz"]
+    made = midi_file(session, [])
+    now, found = 0.0, []
+    for message in made:
+        now += message.time
+        if message.type == "time_signature":
+            found.append((message.numerator, round(now, 3)))
+    assert found == [(4, 0.0), (3, round((begins - START) / RATE, 3))]
