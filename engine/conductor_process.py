@@ -12,6 +12,7 @@ import contextlib
 import json
 import sys
 import time
+from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from engine.stem_stretch import order_of
 TICK_S = 0.005
 SAVE_S = 0.1
 LINE_MAX = 65536
+UNTOLD_MOST = 1 << 16  # commands kept for an audio process that is away: the last
 NO_HURRY_S = 120.0  # for a stem that is asked for again
 
 
@@ -77,6 +79,7 @@ class ConductorProcess:
         self._saved_at = 0.0
         self._switch = np.zeros(1, SWITCH)
         self._unsent: list[Message] = []
+        self._untold: deque[np.ndarray] = deque(maxlen=UNTOLD_MOST)
 
     async def run(self) -> None:
         folder = self.shared.folder
@@ -128,9 +131,7 @@ class ConductorProcess:
         if conductor.commands or conductor.book.requests or conductor.book.captures_asked:
             # Written down before it is said: a successor must not ask or start twice.
             self.journal.save(conductor.to_dict())
-        for command in conductor.commands:
-            shared.ring("commands").push(command)
-        conductor.commands.clear()
+        self.tell_audio()
         self.stem_notes.turn(conductor.book, conductor.line, now, conductor.programme.coming)
         self._send_requests()
         self.captures.send()
@@ -143,6 +144,15 @@ class ConductorProcess:
         if time.monotonic() - self._saved_at > SAVE_S:
             self._saved_at = time.monotonic()
             self.journal.save(conductor.to_dict())
+
+    def tell_audio(self) -> None:
+        """Send the conductor's commands, in order. What finds no room waits: the audio process may
+        be away for as long as the sound server is."""
+        self._untold += self.conductor.commands
+        self.conductor.commands.clear()
+        ring = self.shared.ring("commands")
+        while self._untold and ring.push(self._untold[0]):
+            self._untold.popleft()
 
     def _controls_changed(self, patch: Patch) -> None:
         self.controls.use(patch)

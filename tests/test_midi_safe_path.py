@@ -12,7 +12,14 @@ from devices.launchpad.layout import DRY_PAD, PANIC_BUTTON
 from devices.launchpad.mk3 import INQUIRY, LIVE_MODE, PROGRAMMER_MODE, read
 from devices.midi.ports import Ports, port_table
 from devices.midi.process import MidiProcess
-from devices.midi.safe import HOLD_NS, SafePath, master_gain, pad_controls
+from devices.midi.safe import (
+    HOLD_NS,
+    SafePath,
+    SafeSender,
+    master_gain,
+    pad_controls,
+    safe_record,
+)
 from engine.layout import MIDI_OUT, NoteKind, SafeKind
 from engine.patch import MidiIn, Patch, Surface, Voice
 from engine.shm import Shared
@@ -57,6 +64,47 @@ def test_the_foot_switch_toggles_dry_on_the_way_down_only() -> None:
     assert stage.asked() == [(SafeKind.DRY_TOGGLE, 0.0)] * 2
     stage.send("keys", b"\xb1\x43\x00", b"\xb1\x43\x7f")  # another channel's pedal
     assert stage.asked() == []
+
+
+def test_nothing_is_lost_while_the_audio_process_is_away() -> None:
+    """A fader that is moved meanwhile fills the ring; what was asked for last holds."""
+    stage = Stage()
+    ring = stage.shared.ring("midi_safe")
+    down = [bytes((0xB0, 7, v)) for v in range(127, -1, -1)]
+    stage.send("keys", *down)
+    assert len(ring) == ring.capacity
+    stage.send("keys", b"\xb0\x43\x7f", b"\xb0\x43\x00", bytes((0xB0, 7, 1)))
+    stage.send("grid", bytes((0xB0, PANIC_BUTTON, 127)))
+    stage.turn(HOLD_NS / 1e9 + 0.01)
+    taken = []
+    for _ in range(8):
+        records = ring.pop(16)
+        taken += [(SafeKind(r["kind"]), float(r["value"])) for r in records]
+        stage.turn()
+    kinds = [kind for kind, _ in taken[ring.capacity :]]
+    assert sorted(kinds) == sorted((SafeKind.MASTER, SafeKind.DRY_TOGGLE, SafeKind.PANIC))
+    assert [v for k, v in taken if k is SafeKind.MASTER][-1] == pytest.approx(master_gain(1))
+
+
+@given(st.lists(st.sampled_from([SafeKind.DRY_ON, SafeKind.DRY_OFF, SafeKind.DRY_TOGGLE])))
+def test_dry_that_waited_is_as_if_every_press_had_been_heard(presses: list[SafeKind]) -> None:
+    shared = Shared.private(PATCH)
+    ring, sender = shared.ring("midi_safe"), SafeSender(shared)
+    ring.push(np.repeat(safe_record(SafeKind.MASTER, 1.0), ring.capacity))
+    for kind in presses:
+        sender.send(safe_record(kind))
+    ring.clear()
+    sender.tick()
+    heard = [SafeKind(int(r["kind"])) for r in ring.pop()]
+    assert len(heard) <= 1
+    for before in (False, True):
+        assert after(before, heard) == after(before, presses)
+
+
+def after(dry: bool, presses: list[SafeKind]) -> bool:
+    for kind in presses:
+        dry = not dry if kind is SafeKind.DRY_TOGGLE else kind is SafeKind.DRY_ON
+    return dry
 
 
 def test_what_the_safe_path_uses_is_not_for_the_voice() -> None:

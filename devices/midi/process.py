@@ -40,7 +40,7 @@ from devices.midi.parse import (
 )
 from devices.midi.ports import PortEvent, PortKind, Ports, PortState, port_table
 from devices.midi.route import Performer, as_message
-from devices.midi.safe import SafePath, pad_controls, safe_record
+from devices.midi.safe import SafePath, SafeSender, pad_controls, safe_record
 from devices.midi.surface_port import GOODBYE_AGAIN_S, SurfacePort
 from devices.midi.touches import LOST, Touches
 from engine.layout import SafeKind
@@ -73,6 +73,7 @@ class MidiProcess:
         self.table = port_table(patch)
         self.ports = ports if ports is not None else Ports(self.table)
         self.touches = Touches(shared)
+        self._safe_out = SafeSender(shared)
         self._down: list[str] = []
         self._rivals: list[str] = []
         self._master_set, self._master_ns = 1.0, -MASTER_TOLD_NS - 1
@@ -134,6 +135,7 @@ class MidiProcess:
         self._send_out()
         self._send_answers(now_ns)
         self.touches.send(now_ns)
+        self._safe_out.tick()
         for feed in self._feeds():
             feed.tick()
 
@@ -295,7 +297,7 @@ class MidiProcess:
     def _safely(self, record: np.ndarray | None, now_ns: int) -> None:
         if record is None:
             return
-        self.shared.push("midi_safe", record)
+        self._safe_out.send(record)
         if record["kind"][0] == SafeKind.MASTER:
             self._master_set, self._master_ns = float(record["value"][0]), now_ns
         if record["kind"][0] == SafeKind.PANIC:

@@ -1,7 +1,8 @@
 """DRY, panic and master from MIDI, on their short way to the audio process.
 
-Pure: messages and their arrival in CLOCK_MONOTONIC nanoseconds go in, layout.SAFE records come out.
-One thread, no I/O. Controls toggle on the way down only; panic wants to be held.
+SafePath is pure: messages and their arrival in CLOCK_MONOTONIC nanoseconds go in, layout.SAFE
+records come out. SafeSender pushes those to the audio process's ring. One thread, no I/O. Controls
+toggle on the way down only; panic wants to be held.
 """
 
 from __future__ import annotations
@@ -17,9 +18,17 @@ from devices.midi.parse import CONTROL, NOTE_OFF, NOTE_ON, PROGRAM
 from devices.midi.take_over import TakeOver
 from engine.layout import SAFE, SafeKind
 from engine.patch_controls import MASTER, SAFE_ACTIONS, Control, ControlKind, Key
+from engine.shm import Shared
 
 HOLD_NS = 500_000_000  # panic is held this long
 PRESSES = (CONTROL, NOTE_ON, NOTE_OFF, PROGRAM)
+DRY_KINDS = {SafeKind.DRY_ON, SafeKind.DRY_OFF, SafeKind.DRY_TOGGLE}
+# What one that waits and a toggle after it are together; None: nothing.
+AFTER_TOGGLE = {
+    SafeKind.DRY_ON: SafeKind.DRY_OFF,
+    SafeKind.DRY_OFF: SafeKind.DRY_ON,
+    SafeKind.DRY_TOGGLE: None,
+}
 
 
 def safe_record(kind: SafeKind, value: float = 0.0) -> np.ndarray:
@@ -43,6 +52,39 @@ def pad_controls(dry_pad: int, panic_button: int) -> ControlMap:
             Key(ControlKind.CC, panic_button): Control("panic"),
         }
     )
+
+
+class SafeSender:
+    """The producer's end of the midi_safe ring. While nobody takes its records (the audio process
+    is away) what was asked for last waits: one master, one DRY, one panic, however much a fader is
+    moved. Not real-time safe; one thread."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._waiting: list[np.ndarray] = []
+
+    def send(self, record: np.ndarray) -> None:
+        """One SAFE record, now or as soon as there is room."""
+        self.tick()
+        if self._waiting or not self._shared.push("midi_safe", record):
+            self._wait(record)
+
+    def tick(self) -> None:
+        """Send what waits."""
+        while self._waiting and self._shared.push("midi_safe", self._waiting[0]):
+            del self._waiting[0]
+
+    def _wait(self, record: np.ndarray) -> None:
+        kind = SafeKind(int(record["kind"][0]))
+        same = DRY_KINDS if kind in DRY_KINDS else {kind}
+        before = [r for r in self._waiting if SafeKind(int(r["kind"][0])) in same]
+        self._waiting = [r for r in self._waiting if SafeKind(int(r["kind"][0])) not in same]
+        if kind is SafeKind.DRY_TOGGLE and before:
+            turned = AFTER_TOGGLE[SafeKind(int(before[0]["kind"][0]))]
+            if turned is None:
+                return
+            record = safe_record(turned)
+        self._waiting.append(record)
 
 
 @dataclass
