@@ -38,6 +38,7 @@ class Programme(ProgrammeChange):
 
     def advance(self, line: Timeline, now: Timestamp) -> None:
         """A tick, after the clock's."""
+        self._c.book.not_before = self.one_beat
         self.prepare(line, now)
         end = self.end
         if end is not None and not end.begun and end.metre != line.beats_per_bar:
@@ -195,7 +196,7 @@ class Programme(ProgrammeChange):
         if self._wanted_names() is not None:
             self.change = None
         ending = self.playing.ending
-        soon = now + round(LATEST_S * line.rate)
+        soon = self.soonest(line, now)
         stem = None if ending.kind == "fade" else self._ending_stem()
         if stem is not None:
             boundary = Boundary(self._c.patch.roles[stem.role].enter)

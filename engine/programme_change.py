@@ -29,7 +29,6 @@ class ProgrammeChange(ProgrammeState):
         line = self._c.line
         assert line is not None
         waiting = self.change
-        after = now + round(LATEST_S * line.rate)
         if waiting is not None and waiting.armed:
             return "something changes at this very moment"
         if self.end is not None and self.end.begun:
@@ -40,6 +39,7 @@ class ProgrammeChange(ProgrammeState):
         target = self.songs[song]
         grid = Boundary(target.enter if other else self.scene_of(song, scene).enter)
         grid = Boundary.BAR if line_too else grid
+        after = now + round(LATEST_S * line.rate) if other else self.soonest(line, now)
         beat = line.beat_at(line.next_boundary(after, grid))
         count_in = target.count_in if other else 0
         self.change = Change(song, scene, round(beat, 3), other or line_too, count_in)

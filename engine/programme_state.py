@@ -15,6 +15,7 @@ from engine.patch import Input, MidiIn
 from engine.scene_mix import STEP_FADE_S, MixMoves, Pair, scene_gains
 from engine.song import FullSong, Scene, key_name, songs_of
 from engine.song_wants import plays, wants_of
+from engine.stem_queue import LATEST_S
 from engine.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -107,6 +108,11 @@ class ProgrammeState:
         return change.song != self.song or (
             change.line and line.beats_per_bar != self.songs[change.song].beats_per_bar
         )
+
+    def soonest(self, line: Timeline, now: int) -> int:
+        """The frame from which on something may begin or end: not in a count-in."""
+        soon = now + round(LATEST_S * line.rate)
+        return soon if self.one_beat is None else max(soon, line.frame_at(self.one_beat))
 
     def stem_line(self, line: Timeline) -> Timeline:
         """The line in force, or in standby, where another song was chosen, one of its tempo and

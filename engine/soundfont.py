@@ -93,10 +93,9 @@ def remember(folder: Path, patch: Patch) -> None:
 
 
 def _is_as_it_was(folder: Path, path: Path | None) -> bool:
-    try:
-        return bool(json.loads((folder / STARTED).read_text()) == _stamp(path))
-    except (OSError, ValueError):
-        return False
+    """Nobody has remembered anything where no supervisor has started it."""
+    file = folder / STARTED
+    return not file.exists() or bool(json.loads(file.read_text()) == _stamp(path))
 
 
 def changed_since(folder: Path, patch: Patch) -> str:

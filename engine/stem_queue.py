@@ -19,7 +19,9 @@ _SOUNDING = (_S.PLAYING, _S.RETIRING)
 @dataclass
 class StemQueue(StemOrders):
     """Hands: each method says whether it did what was asked. at: the boundary to wait for, None:
-    the role's own."""
+    the role's own. not_before: a beat, the programme's: nothing enters in a count-in."""
+
+    not_before: float | None = None
 
     def enqueue(
         self,
@@ -111,6 +113,8 @@ class StemQueue(StemOrders):
         """Set the beat where a queued stem begins, and where one that plays once ends."""
         boundary = entry.at or Boundary(self.patch.roles[entry.role].enter)
         soon = now + round(LATEST_S * line.rate)
+        if self.not_before is not None:
+            soon = max(soon, line.frame_at(self.not_before))
         for other in self.rivals(entry):
             if other.state is _S.QUEUED and other.sent:
                 # it can no longer be called back: the next one comes after it
