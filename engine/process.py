@@ -105,8 +105,9 @@ def come_first() -> bool:
 def tell_where_on_request() -> None:
     """SIGUSR1 has every thread's place written to standard error: the supervisor asks that of one
     that hangs, before it kills it. One that crashes in a library writes it by itself."""
-    faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1)
+    where = os.dup(2)  # stays what it is while a library is kept quiet
+    faulthandler.enable(where)
+    faulthandler.register(signal.SIGUSR1, where)
 
 
 def one_thread(set_threads: Callable[[int], None] | None = None) -> None:

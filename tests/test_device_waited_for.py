@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,12 +15,17 @@ import numpy as np
 import pytest
 
 from engine import capture_host, listener_host, player_host, pool_host, recorder
+from engine.bench.child import end_process
+from engine.bench.jackd import wait_until
 from engine.patch import Capture, Input, MidiIn, Output, Patch, Player, Voice
 from engine.process import Stop, await_sound
 from engine.roster import roster
 from engine.shm import Shared
+from engine.shm_folder import running
 from engine.shm_records import CLOCK, AudioPhase
 
+ROOT = Path(__file__).parents[1]
+DEADLINE_S = 60.0
 PATCH = Patch(
     inputs={"line": Input(channel=1)},
     midi={"keys": MidiIn(port="keys")},
@@ -105,3 +114,34 @@ def test_a_model_may_load_as_long_after_it_as_at_the_start(
         hosts(cast(Stop, Looks()))[name](shared)
     (part,) = [p for p in roster(PATCH, False, False) if p.name == name]
     assert promised_s(shared, name) + part.silent_s >= part.load_s > 20.0
+
+
+@pytest.mark.slow
+def test_without_a_sound_server_one_line_says_so_and_nothing_else_is_written(
+    tmp_path: Path,
+) -> None:
+    said = tmp_path / "stderr.txt"
+    command = [sys.executable, "-m", "engine.cli", "run", str(ROOT / "patches" / "minimal.yaml")]
+    with said.open("wb") as stderr:
+        process = subprocess.Popen(
+            [*command, "--no-rig", "--name", f"waits-{os.getpid()}"],
+            cwd=ROOT,
+            env={**os.environ, "JACK_DEFAULT_SERVER": "nobody-is-here"},
+            stderr=stderr,
+        )
+    try:
+        assert wait_until(lambda: "waiting for sound" in said.read_text(), DEADLINE_S)
+        shared = Shared.open(running(f"waits-{os.getpid()}")[0])
+        clock = shared.clock()
+        assert clock is not None
+        assert clock.phase is AudioPhase.WAITING
+        # It looks again and again: for as long as the other processes take to be there.
+        assert wait_until(lambda: shared.heartbeats[shared.names.index("midi")] != 0, DEADLINE_S)
+    finally:
+        end_process(process, DEADLINE_S)
+    lines = said.read_text().splitlines()
+    assert [line for line in lines if "waiting for sound" in line] == [
+        "segue audio: waiting for sound: no sound server and no interface; "
+        "start JACK or PipeWire, or plug one in"
+    ]
+    assert all(line.startswith(("rig: ", "segue", "midi: ")) for line in lines), lines

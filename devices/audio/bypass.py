@@ -24,6 +24,7 @@ import jack
 
 from devices.audio.channels import channel_of
 from devices.audio.dry import DryPath
+from devices.quiet import quiet
 from engine.mixer import dry_level
 from engine.patch import Input, Patch
 from engine.shm import Shared
@@ -83,7 +84,8 @@ class JackBypass:
 
     def _open(self) -> None:
         try:
-            client = jack.Client("segue-dry", no_start_server=True)
+            with quiet():
+                client = jack.Client("segue-dry", no_start_server=True)
         except jack.JackOpenError:
             if self.shared is not None:
                 self.shared.dry_words[DRY_COVERING] = 0  # nobody plays

@@ -110,6 +110,8 @@ def choose(sd: Any, patch: Patch, jack: JackClock | None) -> Found:
     if not matching:
         names = ", ".join(f"{c[2]}: {c[1]['name']}" for c in candidates) or "none at all"
         problem = f"audio.device {patch.audio.device!r} matches nothing; found {names}"
+        if not candidates and jack is None:
+            problem = "no sound server and no interface; start JACK or PipeWire, or plug one in"
         if jack is not None and pattern is not None:
             hidden = [c for c in jack.clients() if UNOPENED.search(c) and pattern.search(c)]
             problem += "".join(f"; rename {c!r}: PortAudio opens no ( ) [ ] + ?" for c in hidden)

@@ -24,6 +24,7 @@ from devices.audio import realtime
 from devices.audio.callback import Callback
 from devices.audio.interface import Found, NoDeviceError, choose, known_as, name_client
 from devices.audio.jack_clock import JackClock, server_answers
+from devices.quiet import quiet
 from engine.channel_map import ChannelMap
 from engine.performance import LivePerformance
 from engine.process import tell_where_on_request
@@ -148,18 +149,20 @@ class AudioProcess:
         while not self._stop:
             shared.heartbeat("audio")
             jack: JackClock | None = None
-            there = server_answers()
+            with quiet():
+                there = server_answers()
             was_jack = host.exists() and host.read_text() == "jack"
             if not there and was_jack:
-                problem = "waiting for the JACK server to come back"
+                problem = "the JACK server is to come back"
             else:
                 try:
                     # PortAudio's client before ours: see devices/jack_slots.py.
-                    name_client()
-                    import sounddevice as sd
+                    with quiet():
+                        name_client()
+                        import sounddevice as sd
 
-                    jack = JackClock() if there else None
-                    found = choose(sd, shared.patch, jack)
+                        jack = JackClock() if there else None
+                        found = choose(sd, shared.patch, jack)
                     host.write_text("jack" if jack else "other")
                     tell_client(shared, known_as())
                     for line in found.missing:
@@ -169,9 +172,10 @@ class AudioProcess:
                     problem = str(error)
                 if jack is not None:
                     jack.close()
-                _forget_sounddevice()
+                with quiet():
+                    _forget_sounddevice()
             if problem != said:
-                log.warning("no audio: %s", problem)
+                log.warning("waiting for sound: %s", problem)
                 said = problem
             self._say_waiting()
             time.sleep(AGAIN_S)

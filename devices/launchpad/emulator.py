@@ -15,7 +15,6 @@ death (rtmidi does not): sending to a dead server would never return.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import threading
 import time
@@ -26,6 +25,7 @@ import jack
 import rtmidi
 
 from devices.launchpad.emulated import Aftertouch, EmulatedMk3, Heard, Led, Mode
+from devices.quiet import quiet
 from engine.surface import Cells
 
 CLIENT: Final = "Launchpad Pro MK3"
@@ -60,7 +60,7 @@ class Emulator:
         self._watch: Any = None
         self._stop = threading.Event()
         try:
-            with _silent():
+            with quiet():
                 self._watch = jack.Client(f"{client} watch", no_start_server=True)
         except jack.JackError as error:
             raise EmulatorError(
@@ -202,15 +202,3 @@ class Emulator:
         while (got := self._in.get_message()) is not None:
             self._send(self._unit.hear(bytes(got[0]), self._now_ns()))
         self._send(self._unit.tick(self._now_ns()))
-
-
-@contextlib.contextmanager
-def _silent() -> Any:
-    """Keep libjack's own lines off standard error: the exception says the same."""
-    jack.set_error_function(lambda text: None)
-    jack.set_info_function(lambda text: None)
-    try:
-        yield
-    finally:
-        jack.set_error_function(None)
-        jack.set_info_function(None)

@@ -17,14 +17,14 @@ What rtmidi does not say by itself (all of it measured on JACK 1.9.21):
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import rtmidi
 
 from devices.jack_slots import waits_for_nobody
+from devices.quiet import quiet
 
 CLIENT: Final = "segue-midi"  # also how our own ports are told from others'
 ECHO_PORT: Final = "echo"
@@ -98,20 +98,6 @@ class Transport(Protocol):
     def close(self, dead: bool = False) -> None: ...
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Send libjack's and libasound's own stderr lines away: they print on every try."""
-    kept = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(null)
-        os.close(kept)
-
-
 _graveyard: Final[list[Any]] = []  # rtmidi objects of dead servers; see above
 _given_up: Final[set[str]] = set()  # echo ports of those
 
@@ -120,7 +106,7 @@ def _bury(midi: Any, dead: bool) -> None:
     if dead:
         _graveyard.append(midi)
     else:
-        with _quiet():
+        with quiet():
             midi.delete()
 
 
@@ -206,7 +192,7 @@ class RtTransport:
         self._echoes = 0
         self._outstanding = 0
         # The two ends of the echo also list the ports: every client of JACK's costs all a wake-up.
-        with _quiet():
+        with quiet():
             try:
                 self._echo_in = rtmidi.MidiIn(self._api, name=CLIENT)
                 before = self._echo_in.get_ports()  # another segue may run on this server
@@ -236,7 +222,7 @@ class RtTransport:
             return None
 
     def open_input(self, port: str | None, label: str) -> InPort:
-        with _quiet():
+        with quiet():
             try:
                 opened = RtIn(self._api, port, label)
                 _check(self.name)
@@ -245,7 +231,7 @@ class RtTransport:
                 raise TransportError(f"{self.name}: {port or label}: {error}") from error
 
     def open_output(self, port: str | None, label: str) -> OutPort:
-        with _quiet():
+        with quiet():
             try:
                 made = RtOut(self._api, port, label, lambda: self._echoes)
                 _check(self.name)
