@@ -137,9 +137,9 @@ def send(conductor: Conductor, ask: Ask) -> str:
 
 
 def _gain(conductor: Conductor, ask: Ask, source: int, bus: int, db: float) -> None:
-    fields = {"slot": source, "c": bus, "frame": ask.now, "a": _frames(conductor, ask)}
-    conductor.command(CommandKind.GAIN, x=linear(db), **fields)
-    conductor.programme.mix.told[source, bus] = linear(db)  # a scene that says otherwise moves it
+    conductor.programme.send_by_hand(
+        (source, bus), ask.now, _frames(conductor, ask), linear(db)
+    )  # a scene that says otherwise moves it
 
 
 def _turned(names: list[str], ask: Ask) -> bool:

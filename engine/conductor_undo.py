@@ -18,7 +18,6 @@ from engine.conductor_mix import click, insert, level, level_of, mute, solo
 from engine.conductor_songs import standby
 from engine.conductor_steer import SteerState, freeze, tell_route
 from engine.conductor_stems import let_in
-from engine.layout import CommandKind
 from engine.programme_state import Change, End
 from engine.stem import StemState
 
@@ -120,7 +119,8 @@ def _soloed_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
 
 
 def _sends(c: Conductor) -> dict[str, float]:
-    return {f"{s}.{b}": g for (s, b), g in c.programme.mix.told.items()}
+    mix = c.programme.mix
+    return {f"{s}.{b}": mix.in_force((s, b)) for s, b in mix.told.keys() | mix.by_hand.keys()}
 
 
 def _sends_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
@@ -130,8 +130,7 @@ def _sends_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
         gain = before.get(pair, 0.0)
         if gain != after.get(pair, 0.0):
             source, bus = (int(n) for n in pair.split("."))
-            c.command(CommandKind.GAIN, slot=source, c=bus, frame=ask.now, a=ramp, x=gain)
-            c.programme.mix.told[source, bus] = gain
+            c.programme.send_by_hand((source, bus), ask.now, ramp, gain)
 
 
 def _turn_back(action: Callable[[Conductor, Ask], str]) -> _Back:

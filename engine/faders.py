@@ -76,7 +76,7 @@ def in_force(conductor: Conductor, control: Control) -> float | None:
         return None
     index = names.index(control.source)
     if control.do == "send" and control.bus in BUS_ORDER:
-        gain = conductor.programme.mix.told.get((index, BUS_ORDER.index(control.bus)), 0.0)
+        gain = conductor.programme.mix.in_force((index, BUS_ORDER.index(control.bus)))
         return OFF_DB if gain <= 0.0 else max(OFF_DB, 20.0 * math.log10(gain))
     if control.do == "strip" and kind == "input":
         return strip_in_force(conductor, name, control.setting or "")

@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.layout import CommandKind
 from engine.patch import Input, MidiIn
-from engine.scene_mix import STEP_FADE_S, MixMoves, Pair, scene_gains
+from engine.scene_mix import CUE, STEP_FADE_S, MixMoves, Pair, silenced_by, wanted_by
 from engine.song import FullSong, Scene, key_name, songs_of
 from engine.song_wants import plays, wants_of
 from engine.stem_queue import LATEST_S
@@ -171,12 +171,22 @@ class ProgrammeState:
     def _gains(self, frame: int, ramp: int, scene: Scene | None = None, silent: bool = False,
                now: bool = False) -> None:  # fmt: skip
         """Move the gains to a scene's, from `frame` on (now: at once) within `ramp` frames."""
-        silent = silent or self.standby
-        target = scene_gains(
-            self._c.patch, self.here if scene is None else scene, self._c.started, silent
-        )
+        target = self.mix.with_hands(
+            self._c.patch, self.here if scene is None else scene, self._c.started,
+            silent or self.standby,
+        )  # fmt: skip
         for source, bus, gain in self.mix.towards(target):
             self._gain((source, bus), frame, ramp, gain, now)
+
+    def send_by_hand(self, pair: Pair, frame: int, ramp: int, gain: float) -> None:
+        """A hand moves what goes from a source to a bus; what is generated, in standby, with the
+        end of that."""
+        c = self._c
+        wanted = wanted_by(c.patch, self.here, c.started).get(pair, 0.0)
+        self.mix.by_hand[pair] = (wanted, gain)
+        if pair[1] == CUE or pair[0] not in silenced_by(c.patch, Scene(), self.standby):
+            self.mix.tell(pair, gain)
+            self._gain(pair, frame, ramp, gain)
 
     def _gain(self, pair: Pair, frame: int, ramp: int, gain: float, at_once: bool = False) -> None:
         """at_once: whenever that is heard of, which is about `frame`."""

@@ -118,7 +118,7 @@ def buses_of(c: Conductor) -> tuple[str, ...]:
 
 
 def _channels(c: Conductor) -> tuple[Channel, ...]:
-    patch, mix, told = c.patch, c.mix, c.programme.mix.told
+    patch, mix, sends = c.patch, c.mix, c.programme.mix
     capturable = captured(c.started)
     buses = [(b, BUS_ORDER.index(b)) for b in buses_of(c)]
     found = [
@@ -128,7 +128,7 @@ def _channels(c: Conductor) -> tuple[Channel, ...]:
             name in mix.muted,
             name in mix.soloed,
             name in capturable,
-            {bus: decibels(told.get((i, b), 0.0)) for bus, b in buses},
+            {bus: decibels(sends.in_force((i, b))) for bus, b in buses},
         )
         for i, name in enumerate(source_names(patch))
         if name != AUDITION
