@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.patch import Patch
 from engine.picture import Lane, Mark, Picture, Span
+from engine.session import section_of
 
 WINDOW_S = 0.1
 WINDOWS_AT_ONCE = 256
@@ -189,7 +190,10 @@ class Chronicle:
             if e["event"] == "act" and e["name"] in HANDS
         ]
         for e in self.events:
-            if e["event"] == "dry":
+            section = section_of(e)
+            if section is not None:
+                marks.append(Mark(self._s(e["frame"]), section, "hand"))
+            elif e["event"] == "dry":
                 marks.append(Mark(self._s(e["frame"]), "DRY on" if e["slot"] else "DRY off",
                                   "hand"))  # fmt: skip
             elif e["event"] == "panic":

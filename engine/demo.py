@@ -31,6 +31,7 @@ from engine.sound_check import audible_share, check
 from engine.soundfont import find_soundfont
 
 GENERATED = ("voice.answer", "texture.", "stems.")
+SHORTEST_BARS = 3  # bar lines, of a piece that is judged
 LEAD_IN_S = 12.0  # the piece begins at the first phrase boundary at least a second away
 
 
@@ -116,19 +117,24 @@ def live_result(patch: Patch, session: Path, costs: dict[str, dict[str, float]])
         recorded = read_session(session)
     except SessionError as error:
         raise DemoError(f"nothing was recorded: {error}") from None
+    names = [f"input.{n}" for n in patch.inputs]
+    if not {"bus.main", *names} <= recorded.tracks.keys():
+        raise DemoError(f"not all of it was recorded: {'; '.join(recorded.problems)}")
     log, rate, first = session / "log.jsonl", round(recorded.rate), recorded.first_frame
     main = recorded.tracks["bus.main"].astype(np.float32)
-    events = [json.loads(line) for line in log.read_text().splitlines()]
+    events = [e for e in recorded.events if isinstance(e.get("frame"), int) and "event" in e]
     started = [e["frame"] for e in events if e["event"] == "begin"] or [first]
     notes = [e["frame"] for e in events if e["event"] == "note_on"] or started
     begin = max(first, notes[0])
     main = main[begin - first :]
+    bars = even_bars(patch, notes[0], begin + len(main), rate)
+    if len(bars) < SHORTEST_BARS:
+        said = f"stopped after {len(main) / rate:.1f} s, too early for a picture"
+        raise DemoError(f"{said}; what was recorded is in {recorded.take}")
     wav, png = session / "segue-demo.wav", session / "segue-demo.png"
     soundfile.write(wav, main, rate, subtype="PCM_24")
-    names = [f"input.{n}" for n in patch.inputs]
     levels = {n: recorded.tracks[n][begin - first :, 0].astype(np.float32) for n in names}
     levels["main"] = main
-    bars = even_bars(patch, notes[0], begin + len(main), rate)
     chronicle = Chronicle(patch, events, levels, rate, begin, len(main), bars)
     sound = check(main.T, rate)
     gaps = sum(e["a"] for e in events if e["event"] == "gap")

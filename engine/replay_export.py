@@ -21,7 +21,7 @@ from engine.admitted import AdmittedKind, data_of
 from engine.layout import COMMAND, CommandKind, ReportKind
 from engine.mixer import BUS_ORDER
 from engine.replay import Block, Replay
-from engine.session import Session
+from engine.session import Session, section_of
 from engine.slices import is_line
 from engine.tracks import TrackError, file_name, read_track
 
@@ -29,7 +29,6 @@ TICKS = 960  # a quarter note
 JUMP_BEATS = 0.01  # a beat that is further off is a new one, not the old tempo going on
 BAR_MAX = 255  # beats of a bar: a time signature's numerator is one byte
 DRUM_CHANNEL = 9
-SECTIONS = ("song", "scene", "count_in", "ending", "ended")  # events that part a performance
 GAP_FRAMES = 960  # a shorter one needs no marker
 
 
@@ -248,10 +247,9 @@ def _markers(session: Session) -> list[tuple[int, str]]:
         frame = e.get("frame")
         if not isinstance(frame, int) or not first <= frame < last:
             continue
-        if e.get("event") in SECTIONS:
-            marks.append((frame, f"{e['event']} {e.get('name') or e.get('song') or ''}".strip()))
-        elif e.get("event") == "standby":
-            marks.append((frame, "standby" if e.get("on") else "standby over"))
+        section = section_of(e)
+        if section is not None:
+            marks.append((frame, section))
         elif e.get("event") == "act":
             marks.append((frame, f"{e.get('name')} {e.get('role') or ''}".strip()))
         elif e.get("event") == "stem" and e.get("state") in ("playing", "retiring", "done"):

@@ -26,6 +26,7 @@ from engine.versions import layout_hash, versions
 HASH = "[0-9a-f]{64}"
 ENDS_TOGETHER = 24_000  # frames: what a recorder that is killed may have written of some tracks
 TEXT_MAX = 1 << 26
+INT_MAX = 1 << 62
 ARENA_MAX = 1 << 31  # floats
 
 
@@ -163,6 +164,16 @@ def lines_of(lines: list[dict[str, Any]], performance: Any) -> list[dict[str, An
     return mine
 
 
+def section_of(event: dict[str, Any]) -> str | None:
+    """What part of a performance begins or ends with a line of the log; None: with that, none."""
+    kind = event.get("event")
+    if kind == "standby":
+        return "standby" if event.get("on") else "standby over"
+    if kind in ("song", "scene", "count_in", "ending", "ended"):
+        return f"{kind} {event.get('name') or event.get('song') or ''}".strip().replace("_", "-")
+    return None
+
+
 WANTED: dict[str, dict[str, type]] = {
     "jumps.jsonl": {"frame": int, "frames": int},
     "stems.jsonl": {"at": int, "id": int, "role": int, "sha256": str},
@@ -171,7 +182,8 @@ WANTED: dict[str, dict[str, type]] = {
 
 def _facts(path: Path) -> list[dict[str, Any]]:
     wanted = WANTED[path.name].items()
-    return [r for r in read_lines(path) if all(isinstance(r.get(k), t) for k, t in wanted)]
+    rows = [r for r in read_lines(path) if all(isinstance(r.get(k), t) for k, t in wanted)]
+    return [r for r in rows if all(abs(r[k]) < INT_MAX for k, t in wanted if t is int)]
 
 
 def _json(path: Path) -> dict[str, Any]:

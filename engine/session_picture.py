@@ -32,7 +32,7 @@ def draw_session(session: Session, path: Path) -> None:
     subtitle = f"{session.take}; {session.frames / session.rate:.0f} s, gaps {lost} frames"
     try:
         picture = chronicle.picture(f"{session.patch.name}: what sounded when, and why", subtitle)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise SessionError(f"the log of {session.take} is broken ({error!r})") from None
     draw(picture, path)
 

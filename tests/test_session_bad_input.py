@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_stage import PATCH, RecordedStage
 
+from engine.demo import DemoError, live_result
 from engine.journal import Journal
 from engine.layout import CommandKind, NoteKind
 from engine.patch import Output, Patch
@@ -25,7 +26,7 @@ from engine.replay import Replay
 from engine.replay_check import Check, check
 from engine.session import Session, SessionError, read_session
 from engine.shm import Shared
-from engine.tracks import tap_dtype
+from engine.tracks import HEADER_BYTES, tap_dtype
 
 RNG = np.random.default_rng(21)
 LOOP = RNG.uniform(-0.2, 0.2, (2, 3000)).astype(np.float32)
@@ -278,3 +279,24 @@ def test_disk_that_may_not_be_written_is_said_and_nothing_waits_for_it(
     journal.write({"event": "stem", "frame": 1})
     journal.close()
     assert "no log" in caplog.text
+
+
+def test_live_demo_whose_disk_was_full_says_so_and_one_with_a_torn_log_is_whole(
+    tmp_path: Path,
+) -> None:
+    stage = RecordedStage(tmp_path)
+    blocks = round(8 * 48_000 / FRAMES)
+    for _ in range(blocks):
+        stage.play(noise(), lambda t: stage.turn())
+    stage.turn()
+    (tmp_path / "log.jsonl").write_text('{"event": "begin", "frame": 64000}\n{"event": "no')
+    made = live_result(PATCH, tmp_path, {})
+    assert made.png.exists()
+    assert soundfile.info(made.wav).frames == blocks * FRAMES
+    with (stage.take / "tracks" / "bus.main.au").open("r+b") as track:
+        track.truncate(HEADER_BYTES + 8 * 48_000)
+    with pytest.raises(DemoError, match=r"stopped after 1\.0 s"):
+        live_result(PATCH, tmp_path, {})
+    (stage.take / "tracks" / "bus.main.au").unlink()
+    with pytest.raises(DemoError, match=r"bus\.main is missing"):
+        live_result(PATCH, tmp_path, {})

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from recorded_stage import RecordedStage
 
+from engine.chronicle import Chronicle
 from engine.layout import CommandKind
 from engine.session import SessionError, read_session
 from engine.session_picture import bar_lines, draw_session
@@ -44,6 +45,20 @@ def test_bars_lie_where_the_timelines_said(stage: RecordedStage) -> None:
     assert [(bar - START) / RATE for bar in bars] == [0.5, 1.5]
 
 
+def test_songs_and_scenes_are_told(stage: RecordedStage, tmp_path: Path) -> None:
+    events = [
+        {"event": "song", "frame": START + 24_000, "name": "waltz", "bpm": 90.0},
+        {"event": "scene", "frame": START + 24_000, "name": "fog"},
+        {"event": "standby", "frame": START + 90_000, "on": True},
+    ]
+    say(stage, *events)
+    session = read_session(stage.take)
+    frames, first = session.frames, session.first_frame
+    night = Chronicle(session.patch, session.events, {}, RATE, first, frames, [first])
+    told = [m.text for lane in night.picture("", "").lanes for m in lane.marks]
+    assert told == ["song waltz", "scene fog", "standby"]
+
+
 def test_a_night_is_drawn(stage: RecordedStage, tmp_path: Path) -> None:
     stem = {"event": "stem", "id": 1, "role": "drums", "maker": "rules"}
     say(
@@ -60,9 +75,15 @@ def test_a_night_is_drawn(stage: RecordedStage, tmp_path: Path) -> None:
         assert image.format == "PNG"
 
 
-VALUES = st.one_of(st.none(), st.integers(-5, 2**40), st.text(max_size=5), st.lists(st.just(1)))
+VALUES = st.one_of(
+    st.none(), st.integers(-5, 2**40), st.just(10**400), st.text(max_size=5), st.lists(st.just(1))
+)
 EVENT = st.fixed_dictionaries(
-    {"event": st.sampled_from(["act", "stem", "note_on", "note_off", "gap", "dry", "panic"])},
+    {
+        "event": st.sampled_from(
+            ["act", "stem", "note_on", "note_off", "gap", "dry", "panic", "song", "standby"]
+        )
+    },
     optional={
         "frame": st.one_of(VALUES, st.integers(START, START + 9000)),
         **dict.fromkeys(("slot", "a", "id", "role", "name", "state", "maker", "said"), VALUES),
