@@ -53,6 +53,7 @@ class NoteIntake:
         self.late: list[tuple[int, int]] = []
         self.dropped = 0
         self._refused = self._header.dropped
+        self._back = False  # a successor's, before its first block
 
     def told(self) -> None:
         self.trouble, self.dropped = False, 0
@@ -79,7 +80,7 @@ class NoteIntake:
         """Go on from the snapshot in `place`, which stopped before frame t with `held` sounding:
         what the predecessor took and had not sounded by then is taken again. Not real-time safe."""
         read = int(self._place["read"])
-        self.epoch, self.held = int(self._place["epoch"]), held
+        self.epoch, self.held, self._back = int(self._place["epoch"]), held, True
         first, records = self.ring.taken()
         places = np.arange(first, first + len(records))
         mine = ((places >= read) | (records["frame"] >= t)) & (records["epoch"] == self.epoch)
@@ -103,7 +104,8 @@ class NoteIntake:
     def take(self, until: int, due: list[Due], late: int = BEFORE_ALL) -> None:
         """Append events with frame < until, in order. late: notes for frames before this one are
         told of as late."""
-        records = self.ring.pop(NOTES_A_BLOCK) if lib.seg_ring_count(self._header) else None
+        most = self.ring.capacity if self._back else NOTES_A_BLOCK
+        records = self.ring.pop(most) if lib.seg_ring_count(self._header) else None
         self._renew(self._header.epoch, until, due)  # read once: the log can tell what it was
         if records is not None:
             if self._log is not None:
@@ -115,12 +117,34 @@ class NoteIntake:
             if self._header.dropped != self._refused:
                 self._drop(int(self._header.dropped - self._refused) & U64_MAX)
                 self._refused = self._header.dropped
+        if self._back:
+            self._back = False
+            self._leave_out(late)
         while self._pending and self._pending[0][0] < until:
             event = heapq.heappop(self._pending)
             if event[0] < late and event[3] == NoteKind.ON and len(self.late) < LATE_KEPT:
                 self.late.append((event[0], event[2]))
                 self.trouble = True
             self._book(event, due)
+
+    def _leave_out(self, before: int) -> None:
+        """Forget notes that began and ended before a frame, while nobody played: all at once they
+        would be a chord that nobody struck. What is held still sounds, late."""
+        kept: dict[int, Due] = {}
+        begun: dict[tuple[int, int], int] = {}  # by voice and key, the order of what began it
+        for event in sorted(self._pending):
+            frame, order, voice, kind, key, velocity, _ = event
+            kept[order] = event
+            if frame >= before or kind not in (NoteKind.ON, NoteKind.OFF, NoteKind.ALL_OFF):
+                continue
+            ends = [k for k in begun if voice in (k[0], ALL_VOICES)]
+            if kind != NoteKind.ALL_OFF:
+                ends = [k for k in ends if k == (voice, key)]
+            for ended in ends:
+                del kept[begun.pop(ended)]
+            if kind == NoteKind.ON and velocity:
+                begun[voice, key] = order
+        self._pending = sorted(kept.values())
 
     def _renew(self, epoch: int, t: int, due: list[Due]) -> None:
         """A new producer has taken over: what the old one left is released."""

@@ -41,7 +41,7 @@ from engine.slices import cut, hold
 from engine.sources import pedals_of
 from engine.state import FOREVER, fresh
 from engine.strip import SETTINGS, begin_duck, begin_strip, fits, set_strip, strip_of, values_of
-from engine.successor import forget_notes, take_over
+from engine.successor import Sounding, forget_notes, strike_again, take_over
 from engine.taps import connect_taps
 from engine.tick import Tick
 from engine.timeline import Timeline
@@ -152,9 +152,10 @@ class LivePerformance:
         self.rendered: Callable[[int, int], None] | None = None
         if resumed is not None and long_ago:
             resumed = forget_notes(self.state, resumed, self.intakes)
+        self._sounding: list[Sounding] = []  # a predecessor's, until our first block
         self._begin_life(soundfont, resumed)
         if resumed is not None:
-            take_over(patch, self.state[0], self._voices, self.intakes, long_ago)
+            self._sounding = take_over(patch, self.state[0], self._voices, self.intakes, long_ago)
             self.control.take_again()
         else:
             for intake in self.intakes:
@@ -162,9 +163,8 @@ class LivePerformance:
 
     def _begin_life(self, soundfont: Path | None, resumed: np.ndarray | None) -> None:
         """Tell the recorder what this audio process began from."""
-        if resumed is None:
-            epochs = [intake.epoch for intake in self.intakes]
-        else:
+        epochs = [intake.epoch for intake in self.intakes]
+        if resumed is not None:
             epochs = resumed[0]["intakes"]["epoch"][: len(self.intakes)].tolist()
         facts = {
             "pid": os.getpid(),
@@ -268,6 +268,8 @@ class LivePerformance:
             intake.take(t + n, due, late)
             if intake.trouble:
                 self._tell_notes(intake, t)
+        if self._sounding:
+            strike_again(self._sounding, self._voices, self.intakes, due)
         admitted = clock()
         if lib.seg_desk_inputs(self._desk, self._input, self._channels_in, t, n):
             self._tell_missing(t)
@@ -302,8 +304,7 @@ class LivePerformance:
 
     def _tell_notes(self, intake: NoteIntake, t: int) -> None:
         for frame, voice in intake.late:
-            late = min(t - frame, FOREVER)
-            self.control.report(ReportKind.NOTE_LATE, t, slot=voice, a=late)
+            self.control.report(ReportKind.NOTE_LATE, t, slot=voice, a=min(t - frame, FOREVER))
         if intake.dropped:
             which = self.intakes.index(intake)
             self.control.report(ReportKind.DROPPED, t, slot=which, a=min(intake.dropped, FOREVER))
@@ -320,8 +321,7 @@ class LivePerformance:
                 late = self._pedals_late[i]
                 self.control.report(ReportKind.INSERT_ON, t, slot=pedal.source, a=late)
             elif pedal.turned < 0:
-                why = InsertOff.ABSENT
-                self.control.report(ReportKind.INSERT_OFF, t, slot=pedal.source, a=int(why))
+                self.control.report(ReportKind.INSERT_OFF, t, pedal.source, a=InsertOff.ABSENT)
         self._tell_not_finite(t)
 
     def _tell_gates(self) -> None:

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.admission import NoteIntake
+from engine.admission import Due, NoteIntake
+from engine.layout import NoteKind
 from engine.patch import Patch
 from engine.sampler import SampledVoice
 from engine.voice_memory import told
+
+Sounding = tuple[int, int, int]  # voice, key, velocity
 
 
 def forget_notes(state: np.ndarray, snapshot: np.ndarray, intakes: list[NoteIntake]) -> np.ndarray:
@@ -29,18 +32,18 @@ def take_over(
     voices: list[SampledVoice | None],
     intakes: list[NoteIntake],
     long_ago: bool = False,
-) -> None:
-    """Voices are told again what they were told, and sounding notes start again; their producers
-    will release them. state: a record of engine/state.py. long_ago: notes that waited meanwhile
-    come to nothing."""
+) -> list[Sounding]:
+    """Voices are told again what they were told. Returns the notes that sounded: those that their
+    producers have not released by the first block start again with it. state: a record of
+    engine/state.py. long_ago: notes that waited meanwhile come to nothing."""
+    notes: list[Sounding] = []
     held: list[dict[tuple[int, int], int]] = [{} for _ in intakes]
     for v, voice in enumerate(voices):
         if voice is not None:
             voice.tell(told(state["voices"][v]))
         for key in np.flatnonzero(state["notes"][v]).tolist():
             velocity = int(state["notes"][v][key])
-            if voice is not None:
-                voice.note_on(key, velocity)
+            notes.append((v, key, velocity))
             for owner in _feeders(patch, v, len(intakes)):
                 held[owner][v, key] = velocity
     for intake, sounding in zip(intakes, held, strict=True):
@@ -48,6 +51,24 @@ def take_over(
             intake.skip(int(state["t"]))
         else:
             intake.resume(int(state["t"]), sounding)
+    return notes
+
+
+def strike_again(
+    notes: list[Sounding],
+    voices: list[SampledVoice | None],
+    intakes: list[NoteIntake],
+    due: list[Due],
+) -> None:
+    """In the first block, once its notes `due` are known: what sounded and is held still, unless it
+    is struck anew."""
+    struck = {(event[2], event[4]) for event in due if event[3] == NoteKind.ON}
+    for v, key, velocity in notes:
+        voice = voices[v]
+        held = any((v, key) in intake.held for intake in intakes)
+        if voice is not None and held and (v, key) not in struck:
+            voice.note_on(key, velocity)
+    notes.clear()
 
 
 def _feeders(patch: Patch, voice: int, intakes: int) -> list[int]:

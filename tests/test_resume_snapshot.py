@@ -274,3 +274,42 @@ def test_snapshot_of_any_age_is_gone_on_from(age_s: float, long_ago: bool) -> No
     assert old is long_ago
     assert state is not None
     assert state.tobytes() == stage.engine.state.tobytes()
+
+
+def test_notes_played_while_nobody_sounded_are_no_chord_at_the_return() -> None:
+    """Those that have ended are left out, the one that sounded is over; what is held is heard."""
+    stage = Stage(PATCH, SOUNDFONT)
+    stage.shared.ring("midi_notes").new_epoch()
+    stage.note("midi_notes", NoteKind.ON, key=50)
+    stage.play(4096)
+    stage.reports()
+    state, began = stage.engine.state.copy(), stage.t
+    stage.note("midi_notes", NoteKind.OFF, key=50, frame=began + 6000)
+    for i in range(100):
+        stage.note("midi_notes", NoteKind.ON, key=60 + i % 20, frame=began + 500 * i)
+        stage.note("midi_notes", NoteKind.OFF, key=60 + i % 20, frame=began + 500 * i + 400)
+    stage.note("midi_notes", NoteKind.CC, key=64, value=0, frame=began + 49_000)
+    stage.note("midi_notes", NoteKind.ON, key=40, frame=began + 50_000)
+    stage.resume(state, 60_000)
+    out = stage.play(AFTER)[:, 4]
+    on = [r["a"] for r in stage.reports() if r["kind"] == ReportKind.NOTE_ON]
+    assert on == [40]
+    alone = Stage(PATCH, SOUNDFONT, start=stage.t - AFTER)
+    alone.note("midi_notes", NoteKind.ON, key=40)
+    assert np.array_equal(out, alone.play(AFTER)[:, 4])
+
+
+def test_all_notes_off_while_nobody_sounded_leaves_what_came_after_it() -> None:
+    stage = Stage(PATCH)
+    stage.shared.ring("midi_notes").new_epoch()
+    stage.note("midi_notes", NoteKind.ON, key=50)
+    stage.play(1024)
+    stage.reports()
+    state, began = stage.engine.state.copy(), stage.t
+    stage.note("midi_notes", NoteKind.ON, key=60, frame=began + 100)
+    stage.note("midi_notes", NoteKind.ALL_OFF, frame=began + 200)
+    stage.note("midi_notes", NoteKind.ON, key=61, frame=began + 300)
+    stage.resume(state, 60_000)
+    stage.play(1024)
+    assert [r["a"] for r in stage.reports() if r["kind"] == ReportKind.NOTE_ON] == [61]
+    assert np.flatnonzero(stage.engine.state["notes"][0, 0]).tolist() == [61]
