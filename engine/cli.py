@@ -32,7 +32,7 @@ from engine.cli_gig import add_gig_arguments, gig
 from engine.cli_launchpad import add_commands as add_launchpad
 from engine.cli_learn import add_command as add_learn
 from engine.cli_rig import add_commands, add_rig_options, chosen_rig, say_rig
-from engine.cli_words import number, performance_name, whole
+from engine.cli_words import file_to_write, number, performance_name, whole
 
 if TYPE_CHECKING:
     from engine.patch import Patch
@@ -262,7 +262,7 @@ def _parser() -> argparse.ArgumentParser:
     c = add("render", render, "play a sound file through a patch, offline")
     c.add_argument("patch", type=Path)
     c.add_argument("--input", type=Path, required=True, help="channels as the patch numbers them")
-    c.add_argument("--out", type=Path, required=True, help="a WAV of the main bus")
+    c.add_argument("--out", type=file_to_write(".wav"), required=True, help="of the main bus")
     c.add_argument("--tail", type=number(0.0, 3600.0, "seconds"), default=2.0,
                    help="seconds after the input's end")  # fmt: skip
     add_commands(add)
@@ -272,13 +272,13 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument(
         "--check", action="store_true", help="is all that left what was recorded, bit for bit?"
     )
-    c.add_argument("--out", type=Path, help="a WAV of the main bus, rendered again")
+    c.add_argument("--out", type=file_to_write(".wav"), help="the main bus, rendered again")
     c.add_argument("--export", type=Path, help="folder for aligned tracks, stems and MIDI")
     c.add_argument("--mute", action="append", default=[], metavar="SOURCE")
     c.add_argument("--level", action="append", default=[], metavar="SOURCE=DB")
     c.add_argument("--texture", action="append", default=[], metavar="NAME=FILE",
                    help="a sound file instead of what this player made")  # fmt: skip
-    c.add_argument("--picture", type=Path, help="a PNG of what sounded when, and why")
+    c.add_argument("--picture", type=file_to_write(".png"), help="what sounded when, and why")
     c.add_argument("--soundfont", type=Path, help="where the session's own is not here")
     add("devices", devices, "what audio and MIDI devices there are")
     add("doctor", doctor, "is this machine fit for a stage?")

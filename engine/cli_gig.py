@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli_common import DONE, FAILED, WRONG, say_json
-from engine.cli_words import number
+from engine.cli_words import file_to_write, number
 
 
 def add_gig_arguments(command: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_gig_arguments(command: argparse.ArgumentParser) -> None:
     add("--minutes", type=number(0.1, 1440.0, "minutes"), default=12.0)
     add("--patch", type=Path, help="play this patch or set from end to end instead of the night")
     add("--keep", type=Path, help="folder for captures, a WAV and a picture")
-    add("--picture", type=Path, help="a PNG of what was heard, asked for and found")
+    add("--picture", type=file_to_write(".png"), help="what was heard, asked for and found")
 
 
 def gig(args: argparse.Namespace) -> int:

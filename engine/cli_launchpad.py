@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli_common import DONE, FAILED, open_patch
-from engine.cli_words import number, pattern, whole
+from engine.cli_words import file_to_write, number, pattern, whole
 
 TURN_S = 0.1
 
@@ -37,7 +37,7 @@ def add_commands(commands: Any) -> None:
         default="channel",
         help="as it would be set on the unit",
     )
-    c.add_argument("--png", type=Path, help="draw it into this file at the end")
+    c.add_argument("--png", type=file_to_write(".png"), help="draw it into this file at the end")
     c.add_argument("--seconds", type=number(0.0, 1e7, "seconds"), help="stop after so long")
     c.add_argument("--json", action="store_true", help="print one JSON object at the end")
     c = add("pages", pages, "every page of a patch as a picture, with what each pad does")

@@ -4,8 +4,10 @@ with exit code 2."""
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from engine.shm_folder import plain_name
 
@@ -47,6 +49,22 @@ def pattern(text: str) -> str:
     except re.error as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no pattern ({error})") from None
     return text
+
+
+def file_to_write(ending: str) -> Callable[[str], Path]:
+    """A file with this ending, in a folder that is there: asked for before what takes minutes."""
+
+    def read(text: str) -> Path:
+        path, fits = Path(text), False
+        with contextlib.suppress(OSError):  # a name that is too long
+            fits = path.suffix.lower() == ending and path.parent.is_dir() and not path.is_dir()
+        if not fits:
+            raise argparse.ArgumentTypeError(
+                f"found {text!r}, expected a file that ends in {ending}, in a folder that is there"
+            )
+        return path
+
+    return read
 
 
 def performance_name(text: str) -> str:
