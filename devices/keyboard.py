@@ -24,6 +24,7 @@ from engine.shm import Shared
 
 KEYS = "awsedftgyhujk"
 HOLD_S = 0.45
+POLL_S = 0.01
 VELOCITY = 90
 OCTAVES = range(2, 7)
 
@@ -65,15 +66,27 @@ class ComputerKeys:
         return found
 
     def play(self, shared: Shared, stop: threading.Event) -> None:
-        """Read standard input until `stop`."""
+        """Read standard input until `stop`, or until its terminal has gone."""
+        sources = [sys.stdin.fileno()]
         while not stop.is_set():
+            ready = select.select(sources, [], [], POLL_S)[0]
             now = time.monotonic()
             notes = self.due(now)
-            if select.select([sys.stdin], [], [], 0.01)[0]:
-                for character in os.read(sys.stdin.fileno(), 64).decode("ascii", "ignore"):
+            for source in ready:
+                for character in (text := _read(source)):
                     notes += self.typed(character, now)
+                if not text:
+                    sources.clear()
             if notes:
                 shared.push("computer_notes", self.records(notes, shared.now()))
+
+
+def _read(source: int) -> str:
+    """What was typed; nothing: nobody will type here any more."""
+    try:
+        return os.read(source, 64).decode("latin-1")
+    except OSError:
+        return ""
 
 
 @contextlib.contextmanager
@@ -90,4 +103,5 @@ def playing(keys: ComputerKeys, shared: Shared) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(1.0)
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):  # it has gone
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -111,6 +111,8 @@ def _play_demo(patch: Any, folder: Path, output: str, keys: bool) -> Any:
     with_keys = keys and sys.stdin.isatty()
     if with_keys:
         print("Keys a w s e d f ... k play, z and x change the octave.", file=sys.stderr)
+    elif keys:
+        print("No keys to play on: standard input is no terminal.", file=sys.stderr)
 
     @contextlib.contextmanager
     def beside(shared: Any) -> Iterator[None]:

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from engine.supervisor import FADE_OUT_S, STOP_S
+
 UNITS = Path(__file__).parent.parent / "systemd"
 WANTED = {
     "Type": "notify",
     "NotifyAccess": "main",
     "WatchdogSec": "10s",
     "TimeoutStartSec": "180",
-    "TimeoutStopSec": "5",
+    "TimeoutStopSec": "10",
     "Restart": "always",
     "RestartSec": "500ms",
     "KillMode": "mixed",
@@ -103,3 +105,5 @@ def test_the_unit_says_what_the_design_asks_for(unit: str, wanted: dict[str, str
     found = settings((UNITS / unit).read_text())
     assert {key: found.get(key) for key in wanted} == wanted
     assert not found.keys() & set(HARMFUL)
+    stages = 3  # players and models, the sound with its fade, the recorder
+    assert float(found["TimeoutStopSec"]) > stages * STOP_S + FADE_OUT_S
