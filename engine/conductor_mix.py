@@ -21,6 +21,7 @@ from engine.mixer import BUS_ORDER, linear, sends_of
 from engine.patch import AUDITION, GROUPS, Patch
 from engine.sources import insert_at, pedals_of, source_names
 from engine.stem import StemState
+from engine.stem_orders import CHANGE_FADE_FRAMES, EASE_FRAMES
 from engine.strip import SETTINGS, WITHOUT, fits
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def solo(conductor: Conductor, ask: Ask) -> str:
 
 
 def audition(conductor: Conductor, ask: Ask) -> str:
-    """stem: a ready one, once, on the cue bus alone; no stem: stop."""
+    """stem: a ready one, once, on the cue bus alone; no stem: stop. Notes are no sound yet."""
     if "cue" not in conductor.patch.outputs:
         return "no cue output in the patch"
     slot = AUDITION_SLOTS[conductor.mix.audition]
@@ -202,17 +203,24 @@ def audition(conductor: Conductor, ask: Ask) -> str:
     entry = conductor.book.entries.get(ask.stem)
     if entry is None or entry.state is not StemState.READY:
         return "not ready"
+    if entry.midi:
+        return f"{ask.stem} is notes for the voice {conductor.patch.roles[entry.role].voice}"
     assert conductor.line is not None
     conductor.mix.audition = 1 - conductor.mix.audition  # the one before fades meanwhile
+    slot = AUDITION_SLOTS[conductor.mix.audition]
+    begin = ask.now + round(AUDITION_S * conductor.line.rate)
     conductor.command(
         CommandKind.STEM_PLAY,
-        slot=AUDITION_SLOTS[conductor.mix.audition],
-        frame=ask.now + round(AUDITION_S * conductor.line.rate),
+        slot=slot,
+        frame=begin,
         a=conductor.book.places.base(entry.slot),
         b=entry.frames,
         x=linear(conductor.patch.roles[entry.role].gain_db),
         c=len(conductor.patch.roles),
+        d=EASE_FRAMES,
     )
+    end = max(begin + 1, begin + entry.frames - CHANGE_FADE_FRAMES)  # a loop does not end by itself
+    conductor.command(CommandKind.STEM_STOP, slot=slot, frame=end, a=CHANGE_FADE_FRAMES)
     return f"listening to {ask.stem}"
 
 
