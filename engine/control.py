@@ -186,11 +186,13 @@ class Control:
         elif kind == CommandKind.STEM_STOP:
             if slot < MAX_STEMS:
                 stem = p.state[0]["stems"][slot]
-                stem["stop"], stem["fade"] = _within(frame, t, FOREVER), _within(a, 1)
+                if stem["stop"] > t or not stem["state"]:  # else it fades already
+                    stem["stop"], stem["fade"] = _within(frame, t, FOREVER), _within(a, 1)
         elif kind == CommandKind.STEM_HUSH:
             if slot < MAX_STEMS:
                 stem = p.state[0]["stems"][slot]
-                stem["hush"] = _within(frame or t, 0, FOREVER)
+                if not stem["hush"] <= t < stem["unhush"]:  # else it is covered already
+                    stem["hush"] = _within(frame or t, 0, FOREVER)
                 stem["unhush"] = _within(b, t + HUSH_IN_FRAMES, FOREVER)
         elif kind == CommandKind.GAIN:
             if slot < len(p.mixer.names) and c < MAX_BUSES and 0 <= x <= 16:
@@ -292,7 +294,8 @@ class Control:
             dry = kind == SafeKind.DRY_ON or (kind == SafeKind.DRY_TOGGLE and not s["dry"])
             if dry != bool(s["dry"]):
                 p.state["dry"] = 1 if dry else 0
-                p.set_ramp("ai", t, 0.0 if dry else 1.0, DRY_FADE_FRAMES)
+                if dry or not self._panic:  # else once that is over
+                    p.set_ramp("ai", t, 0.0 if dry else 1.0, DRY_FADE_FRAMES)
                 if dry:
                     p.cv.dry(t)
                 self.report(ReportKind.DRY, t, slot=int(dry))
