@@ -38,7 +38,12 @@ class Programme(ProgrammeChange):
 
     def advance(self, line: Timeline, now: Timestamp) -> None:
         """A tick, after the clock's."""
-        self._c.book.not_before = self.one_beat
+        book = self._c.book
+        book.not_before = self.one_beat
+        if self.standby:
+            book.closed = True
+        elif book.closed:
+            book.open(line, now)
         self.prepare(line, now)
         end = self.end
         if end is not None and not end.begun and end.metre != line.beats_per_bar:

@@ -45,7 +45,7 @@ class StemBook(StemCues):
             due = entry.stop_frame if entry.state is _S.RETIRING else entry.start_frame
             if entry.sent and now - due > LOST_S * line.rate:
                 self._lost(entry, line, now)
-            elif entry.state is _S.QUEUED and not entry.sent:
+            elif entry.state is _S.QUEUED and not entry.sent and not self.closed:
                 self._arm(entry, line, now)
             elif (
                 entry.state is _S.RETIRING

@@ -19,9 +19,19 @@ _SOUNDING = (_S.PLAYING, _S.RETIRING)
 @dataclass
 class StemQueue(StemOrders):
     """Hands: each method says whether it did what was asked. at: the boundary to wait for, None:
-    the role's own. not_before: a beat, the programme's: nothing enters in a count-in."""
+    the role's own. The programme's: not_before, a beat: nothing enters in a count-in; closed: what
+    waits goes on waiting (standby)."""
 
     not_before: float | None = None
+    closed: bool = False
+
+    def open(self, line: Timeline, now: int) -> None:
+        """What has waited behind a standby waits for its boundary from here, maybe on another
+        line."""
+        self.closed = False
+        for entry in self.entries.values():
+            if entry.state is _S.QUEUED and not entry.sent:
+                self._plan(entry, line, now)
 
     def enqueue(
         self,
@@ -42,6 +52,8 @@ class StemQueue(StemOrders):
         entry.become(_S.QUEUED)
         entry.sent, entry.stop_frame, entry.held = False, 0, False
         entry.at, entry.turn = at, play or entry.play
+        if self.closed and self.at_once(entry):
+            entry.at = Boundary.BEAT
         self._plan(entry, line, now)
         self._say(entry, now)
         return True

@@ -7,8 +7,11 @@ from dataclasses import replace
 from conductor_desk import RATE
 from songs_desk import TWO, Night
 
+from engine.ask import Ask
 from engine.layout import CommandKind
 from engine.sources import source_names
+from engine.stem import StemState
+from engine.timeline import Boundary
 
 
 def test_standby_fades_the_generated_freezes_the_tracker_and_leaves_the_dry() -> None:
@@ -102,3 +105,35 @@ def test_a_song_without_count_in_to_a_drummer_waits_for_the_one() -> None:
     night.act("let_in")
     night.run(6)
     assert night.playing() == {"drums"}
+
+
+def test_what_a_hand_queues_in_standby_waits_for_its_end() -> None:
+    night = Night()
+    night.run(6.3)
+    night.act("standby")
+    night.run(2)
+    for chosen in ("next_song", None):
+        if chosen:
+            night.act(chosen)
+            night.run(5)
+        book = night.conductor.book
+        drums = next(e for e in book.of("drums", StemState.READY) if book.fits(e))
+        before = len(night.sent)
+        for at in (Boundary.NOW, Boundary.BEAT):
+            ask = Ask(night.now, stem=drums.id, at=at)
+            night.conductor.act("queue_stem", night.now, ask=ask)
+            night.run(4)
+        assert drums.state is StemState.QUEUED
+        assert not [c for c in night.sent[before:] if c["kind"] == CommandKind.STEM_PLAY]
+        night.act("standby")
+        one = night.conductor.programme.one_beat
+        night.run(9)
+        plays = {int(c["id"]): c for c in night.sent if c["kind"] == CommandKind.STEM_PLAY}
+        line = night.conductor.line
+        assert line is not None
+        beat = line.beat_at(int(plays[drums.id]["frame"]))
+        assert abs(beat - round(beat)) < 1e-3
+        assert one is None or beat >= one - 1e-3  # not in its count-in
+        assert abs(float(plays[drums.id]["w"]) - beat) < 1e-3
+        night.act("standby")
+        night.run(2)
