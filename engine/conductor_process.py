@@ -173,6 +173,7 @@ class ConductorProcess:
             state = self.shared.sections["state"].read()
             if state is not None:
                 self.conductor.routes.hear(state[0]["mods"])
+                self.conductor.routes.see(state[0]["cv"])
 
     # ---- the pool
 

@@ -53,11 +53,12 @@ class CvOutputs:
         mixer: Mixer,
         rows: dict[str, Any],
     ) -> None:
-        if len(channels) > MAX_CV:
-            raise ValueError(f"{len(channels)} control voltages, at most {MAX_CV}")
+        if len(patch.cv) > MAX_CV:
+            raise ValueError(f"{len(patch.cv)} control voltages, at most {MAX_CV}")
         self._lead = math.ceil(PITCH_LEAD_S * rate)
         tuned = semitones(patch.tuning_hz)
-        cells = pointer(state["cv"], "seg_cv *")
+        cells = pointer(state["cv"], "seg_cv *")  # in the patch's order, found or not
+        places = {name: i for i, name in enumerate(patch.cv)}
         self._lines: list[tuple[Any, str, float, int]] = []
         self._pitches: dict[int, list[float]] = {}  # line -> volts of each key
         self._by_voice: dict[int, list[int]] = {}
@@ -73,8 +74,8 @@ class CvOutputs:
         self._made = mixer.keep("seg_line[]", max(1, len(channels)))
         time = pointer(state["timeline"], "seg_timeline *")
         for i, (name, channel) in enumerate(channels.items()):
-            cv, line = patch.cv[name], self._made[i]
-            line.cv, line.channel, line.time = cells + i, channel, time
+            cv, line, cell = patch.cv[name], self._made[i], cells + places[name]
+            line.cv, line.channel, line.time = cell, channel, time
             _shape(line, cv, rate)
             if cv.kind == "modulation":
                 line.left = rows[cv.source]
@@ -82,7 +83,7 @@ class CvOutputs:
                 source = mixer.index[cv.source]
                 line.left = mixer.row(source)
                 line.right = ffi.NULL if cv.source.startswith("input.") else mixer.row(source, 1)
-            self._lines.append((cells + i, cv.kind, cv.gate_volts, line.width))
+            self._lines.append((cell, cv.kind, cv.gate_volts, line.width))
             if cv.kind == "pitch":
                 self._pitches[i] = [pitch_volts(cv, key + tuned) for key in range(128)]
             if cv.kind in NOTE_KINDS and cv.source.startswith(STEMS):
@@ -90,7 +91,7 @@ class CvOutputs:
                 self._by_role.setdefault(role, []).append(i)
             elif cv.kind in NOTE_KINDS:
                 self._by_voice.setdefault(voices.index(cv.source), []).append(i)
-            _resume(state[0]["cv"][i], cv.kind)
+            _resume(state[0]["cv"][places[name]], cv.kind)
         mixer.desk.lines, mixer.desk.line_count = self._made, len(channels)
 
     def notes(self, voice: int, t: int, events: list[VoiceEvent]) -> None:

@@ -1,7 +1,7 @@
 """Routes of control voltages to what a block cannot follow: latents, density, who generates.
 
 Pure; the conductor asks. `hear` takes the values that the audio process last published, some
-milliseconds old. Not thread-safe.
+milliseconds old; `see` what it let out. Not thread-safe.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from engine.patch import Patch
-from engine.patch_cv import Route
+from engine.patch_cv import Route, volts_of
 from engine.stem import StemRequest
 
 UP = 0.5  # a condition holds from here on
@@ -26,6 +26,8 @@ class CvRoutes:
     def __init__(self, patch: Patch) -> None:
         self.frozen = False
         self.off: list[str] = []
+        self._outputs = patch.cv
+        self.volts = dict.fromkeys(patch.cv, 0.0)  # of what leaves
         self._sources = list(patch.cv_in)
         self._values = dict.fromkeys(self._sources, 0.0)
         self._players = list(patch.players)
@@ -36,12 +38,17 @@ class CvRoutes:
                 self._routes[kind][target] = (name, route)
 
     def __bool__(self) -> bool:
-        return bool(self._sources)
+        return bool(self._sources or self._outputs)
 
     def hear(self, mods: np.ndarray) -> None:
         """mods: the state's MOD records (MAX_CV_IN,)."""
         for i, name in enumerate(self._sources):
             self._values[name] = float(mods[i]["value"])
+
+    def see(self, cv: np.ndarray) -> None:
+        """cv: the state's CV records (MAX_CV,)."""
+        for i, (name, given) in enumerate(self._outputs.items()):
+            self.volts[name] = volts_of(given, float(cv[i]["shown"]))
 
     def values(self) -> dict[str, float]:
         """Each cv_in, 0..1."""

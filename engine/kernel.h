@@ -121,6 +121,7 @@ typedef struct {
   int64_t tick;  /* number of the last pulse */
   int32_t count; /* edges that wait */
   int32_t on;    /* an envelope's gate; pulses: 0 fresh, 1 counting, 2 has pulsed */
+  double shown;  /* what left last, -1 to 1 of full scale */
 } seg_cv;
 
 /* ---- an input strip (engine/strip.c): settings that Python computes, then state ---- */

@@ -250,4 +250,5 @@ void seg_cv_line(const seg_line *l, int64_t t, int n, float *x, int stride) {
     case MODULATION: modulation(l, n, x, stride); break;
     default: steps(l, t, n, x, stride);
   }
+  if (n > 0) l->cv->shown = x[(int64_t)(n - 1) * stride];
 }

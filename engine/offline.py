@@ -174,6 +174,7 @@ class Offline:
         conductor.begin(now, self.rate)
         self._perform(now)
         conductor.routes.hear(self.engine.state[0]["mods"])
+        conductor.routes.see(self.engine.state[0]["cv"])
         conductor.advance(now)
         for line in conductor.lines():
             shared.set_timeline(line)

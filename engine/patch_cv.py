@@ -115,5 +115,10 @@ class Cv:
     table: tuple[tuple[float, float], ...] = ()
 
 
+def volts_of(cv: Cv, sample: float) -> float:
+    """Volts of a sample (-1 to 1 of full scale) that leaves on an output."""
+    return sample * cv.volts_full_scale / cv.polarity - cv.offset_volts
+
+
 def cv_from_json(given: dict[str, Any]) -> Cv:
     return Cv(**{**given, "table": tuple((float(n), float(v)) for n, v in given["table"])})

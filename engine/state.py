@@ -104,6 +104,7 @@ CV = np.dtype(
         ("tick", "<i8"),
         ("count", "<i4"),
         ("on", "<i4"),
+        ("shown", "<f8"),
     ]
 )
 MOD = np.dtype(

@@ -14,12 +14,15 @@ from refusals import problems_of
 
 from devices.audio.interface import map_channels
 from engine.ask import Ask
+from engine.channel_map import plain_map
 from engine.cv_routes import CvRoutes
 from engine.layout import CommandKind, LevelKind, ReportKind
 from engine.patch import Cv, CvIn, Input, MidiIn, Output, Patch, Player, Role, Route, Voice
 from engine.patch_load import load_patch
+from engine.performance import LivePerformance
 from engine.replay import Replay
 from engine.session import read_session
+from engine.shm import Shared
 from engine.shm_records import SWITCH
 from engine.state import MAX_CV_IN, MOD
 from engine.timeline import Boundary
@@ -227,6 +230,26 @@ ROUTED = Patch(
         "4": Route("a", "density.bass", low=0.2, high=0.6),
     },
 )
+
+
+def test_what_leaves_is_known_in_volts_by_its_name() -> None:
+    given = replace(PATCH.cv["gate"], volts_full_scale=5.0, polarity=-1, offset_volts=0.5)
+    patch = replace(PATCH, cv={**PATCH.cv, "gate": given})
+    stage, routes = Stage(patch), CvRoutes(patch)
+    assert routes.volts == dict.fromkeys(NAMES, 0.0)
+    stage.play(volts(4800, knob=5.0, gate=5.0))
+    routes.see(stage.engine.state[0]["cv"])
+    assert routes.volts["knob"] == pytest.approx(1.0, abs=1e-3)
+    assert routes.volts["gate"] == pytest.approx(1.0, abs=1e-3)
+    fewer = {name: channel for name, channel in plain_map(patch).cv.items() if name != "knob"}
+    engine = LivePerformance(
+        patch, Shared.private(patch), replace(plain_map(patch), cv=fewer), RATE, None
+    )
+    engine.hear(volts(64, gate=0.0), 64)
+    engine.forward(64)
+    routes.see(engine.state[0]["cv"])  # one that is not there moves no other's place
+    assert routes.volts["gate"] == pytest.approx(-1.0, abs=1e-3)
+    assert routes.volts["knob"] == pytest.approx(0.0, abs=1e-3)
 
 
 def test_latents_density_and_conditions_follow() -> None:

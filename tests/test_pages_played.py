@@ -14,8 +14,9 @@ from devices.launchpad.layout import (
 )
 from devices.launchpad.mk3 import RIGHT
 from devices.launchpad.pages import paint
+from engine.patch import Cv
 from engine.shm_records import SWITCH
-from engine.surface import GREY, OFF, PressKind
+from engine.surface import GREY, OFF, WHITE, PressKind
 
 # ---- players
 
@@ -157,3 +158,19 @@ def test_routes_go_off_and_on() -> None:
     assert said(pads, pad(2, 2)) == "wet off"
     pads.press(pad(1, 1))
     assert pads.said[-1] == ("freeze", "frozen")
+
+
+def test_what_leaves_stands_beside_what_comes_in() -> None:
+    outputs = {f"out{i}": Cv(channel=5 + i, kind="lfo") for i in range(9)}
+    pads = at("cv", replace(PATCH, cv=outputs))
+    volts = pads.conductor.routes.volts
+    volts.update(out0=5.2, out1=-9.0, out2=0.0, out7=10.0)
+    cells = pads.look()
+    white = [row for row in (3, 4, 5, 6, 7) if cells[pad(row, 2)] == WHITE]
+    assert white == [6]  # 5 V
+    assert sum(cells[pad(7, 2)]) < sum(cells[pad(5, 2)])
+    assert cells[pad(3, 3)] == WHITE
+    assert sum(cells[pad(6, 3)]) < sum(cells[pad(4, 3)])
+    assert cells[pad(5, 4)] != WHITE  # nothing leaves
+    pads.tap(92)  # the ninth column is on the next eight
+    assert pads.look()[pad(7, 1)] == WHITE

@@ -25,6 +25,7 @@ import jack
 import rtmidi
 
 from devices.launchpad.emulated import Aftertouch, EmulatedMk3, Heard, Led, Mode
+from devices.midi.transport import leave_cycle
 from devices.quiet import quiet
 from engine.surface import Cells
 
@@ -103,6 +104,8 @@ class Emulator:
             self._drop()
 
     def _drop(self) -> None:
+        if self._out is not None:
+            leave_cycle(self._out)
         for port in (self._out, self._in):
             if port is not None:
                 port.delete()

@@ -261,6 +261,7 @@ class PageState:
     clock: PadClock = field(default_factory=PadClock)
     vibes: tuple[PadVibe, ...] = ()
     cv: tuple[tuple[str, float], ...] = ()  # what comes in: name, 0..1
+    cv_out: tuple[tuple[str, float], ...] = ()  # what leaves: name, volts
     routes: tuple[PadRoute, ...] = ()
     frozen: bool = False
 

@@ -1,7 +1,7 @@
 """The pages of a patch as pictures: every cell with what it does, to look at or to print.
 
-A patch alone has no stems yet, so the page of stems shows one of each kind, and the page of players
-its first texture. Writes files; not real-time safe.
+A patch alone has no stems yet, so the page of stems shows one of each kind, the page of players its
+first texture, and voltages stand somewhere. Writes files; not real-time safe.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ EXAMPLES: Final = (
     StemState.QUEUED,
     StemState.GENERATING,
 )
+EXAMPLE_CV: Final = (0.7, 1.0, 0.0)
+EXAMPLE_VOLTS: Final = (5.0, 0.0, -4.0)
 BEAT: Final = 5.1  # of the picture: what blinks is bright, what breathes half way
 
 
@@ -44,7 +46,10 @@ def sheet(patch: Patch, page: str) -> PageState:
         for i, name in enumerate(patch.roles)
     }
     queue = tuple((name, 4 * i + 2) for i, name in enumerate(roles))
-    return replace(state, roles=roles, queue=queue, let_in=True, undo="mute")
+    cv = tuple((name, EXAMPLE_CV[i % 3]) for i, (name, _) in enumerate(state.cv))
+    cv_out = tuple((name, EXAMPLE_VOLTS[i % 3]) for i, (name, _) in enumerate(state.cv_out))
+    shown = replace(state, roles=roles, queue=queue, cv=cv, cv_out=cv_out)
+    return replace(shown, let_in=True, undo="mute")
 
 
 def draw_pages(patch: Patch, folder: Path) -> list[Path]:

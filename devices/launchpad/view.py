@@ -81,6 +81,7 @@ def page_state(conductor: Conductor, now: int, hand: Hand, now_ns: int, surface:
         clock=_clock(c),
         vibes=tuple(PadVibe(n, c.steering.intensity_of(n)) for n in patch.vibes),
         cv=tuple(c.routes.values().items()),
+        cv_out=tuple(c.routes.volts.items()),
         routes=tuple(PadRoute(n, n not in c.routes.off) for n in patch.routes),
         frozen=c.routes.frozen,
     )

@@ -10,6 +10,8 @@ What rtmidi does not say by itself (all of it measured on JACK 1.9.21):
 - A client that hangs in a server that lives (devices/jack_slots.py) does not get its echoes either.
 - A send to a dead server fills a 16 KiB buffer and then spins for ever. So no more than
   UNCONFIRMED_BYTES go out between two echoes.
+- An output is freed before its client is taken out of JACK's cycle, which may be reading from it:
+  so its port is closed first, and a cycle later the rest.
 - libjack frees a dead server's clients by itself when the next client is opened; deleting one after
   that is a segmentation fault, and deleting an output before it takes a second. So what belonged to
   a dead server is kept, untouched, until the process ends (by os._exit, which destroys nothing).
@@ -18,6 +20,7 @@ What rtmidi does not say by itself (all of it measured on JACK 1.9.21):
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -31,6 +34,7 @@ ECHO_PORT: Final = "echo"
 ECHO_LOST: Final = 5  # echoes outstanding: the server is gone
 UNCONFIRMED_BYTES: Final = 12_000
 QUEUE_MESSAGES: Final = 4096
+CYCLE_S: Final = 0.03  # a cycle of 1024 frames at 48 kHz takes 21 ms
 HANGS: Final = "a client of ours hangs in a server that lives"
 ALSA_DEVICE: Final = "/dev/snd/seq"
 
@@ -158,7 +162,16 @@ class RtOut:
         return True
 
     def close(self, dead: bool = False) -> None:
+        if not dead:
+            leave_cycle(self._midi)
         _bury(self._midi, dead)
+
+
+def leave_cycle(out: Any) -> None:
+    """Before a rtmidi.MidiOut is deleted: what waits is sent, and JACK's cycle no longer looks at
+    it."""
+    out.close_port()
+    time.sleep(CYCLE_S)
 
 
 def _check(name: str) -> None:
