@@ -17,6 +17,7 @@ from engine.layout import ALL_VOICES, MAX_VOICES, NoteKind
 from engine.ring import Ring
 from engine.sampler import VoiceEvent
 from engine.state import INTAKE
+from engine.voice_memory import BEND_MIDDLE, SUSTAIN, SUSTAINED_FROM
 
 PENDING_MAX = 4096
 NOTES_A_BLOCK = 128
@@ -29,7 +30,8 @@ Due = tuple[int, int, int, int, int, int, int]  # frame, order, voice, kind, key
 
 
 class NoteIntake:
-    """One producer's notes. `held` maps (voice, key) to velocity: what this producer sounds.
+    """One producer's notes. `held` maps (voice, key) to velocity: what this producer sounds;
+    `pedals` and `bent` are the voices whose pedal is down and whose wheel is turned by it.
     place: its INTAKE record in the state (engine/state.py), from which a successor goes on.
     late: (frame, voice) of notes that came too late; dropped: how many came to nothing. trouble:
     there are any of either; whoever tells of them calls told()."""
@@ -45,6 +47,8 @@ class NoteIntake:
         self._log, self._which = log, which
         self._place = np.zeros((), INTAKE) if place is None else place
         self.held: dict[tuple[int, int], int] = {}
+        self.pedals: set[int] = set()
+        self.bent: set[int] = set()
         self.epoch = ring.epoch
         self._header = ring.pointer
         self._pending: list[Due] = []
@@ -95,10 +99,14 @@ class NoteIntake:
             self._put(record, due)
 
     def release(self) -> list[Due]:
-        """Offs for everything held; what waits is dropped."""
+        """Offs for everything held, pedals up, wheels in the middle; what waits is dropped."""
         self._pending.clear()
         offs: list[Due] = [(BEFORE_ALL, 0, v, NoteKind.OFF, k, 0, 0) for v, k in self.held]
+        offs += [(BEFORE_ALL, 0, v, NoteKind.CC, SUSTAIN, 0, 0) for v in self.pedals]
+        offs += [(BEFORE_ALL, 0, v, NoteKind.BEND, 0, 0, BEND_MIDDLE) for v in self.bent]
         self.held.clear()
+        self.pedals.clear()
+        self.bent.clear()
         return offs
 
     def take(self, until: int, due: list[Due], late: int = BEFORE_ALL) -> None:
@@ -168,7 +176,7 @@ class NoteIntake:
         heapq.heappush(self._pending, (frame, self._order, voice, kind, key, velocity, value))
 
     def _book(self, event: Due, due: list[Due]) -> None:
-        frame, order, voice, kind, key, velocity, _ = event
+        frame, order, voice, kind, key, velocity, value = event
         if kind == NoteKind.ON and velocity:
             if (voice, key) in self.held:
                 due.append((frame, order, voice, NoteKind.OFF, key, 0, 0))
@@ -183,6 +191,10 @@ class NoteIntake:
                     del self.held[v, k]
                     due.append((frame, order, v, NoteKind.OFF, k, 0, 0))
         else:
+            if kind == NoteKind.BEND:
+                (self.bent.discard if value == BEND_MIDDLE else self.bent.add)(voice)
+            elif kind == NoteKind.CC and key == SUSTAIN:
+                (self.pedals.add if value >= SUSTAINED_FROM else self.pedals.discard)(voice)
             due.append(event)
 
 

@@ -19,17 +19,22 @@ from engine.kernel import lib, pointer
 from engine.layout import NoteKind
 from engine.patch import Voice
 from engine.tuning import A4_HZ, semitones
-from engine.voice_memory import RESET, Told
+from engine.voice_memory import RESET, SOUNDS_OFF, SUSTAIN, SUSTAINED_FROM, Told
 
 MAX_FRAMES = 2048
 POLYPHONY = 64
 QUANTUM = 64
+SUSTAINED_MOST = (
+    24  # keys that the pedal alone holds: the oldest makes way, or new ones had no room
+)
 
 VoiceEvent = tuple[int, int, int, int, int]  # offset in the block, kind, key, velocity, value
 
 
 class SampledVoice:
-    """One voice. Notes are (key, velocity) on one internal channel. tuning_hz: A4 (no drums)."""
+    """One voice. Notes are (key, velocity) on one internal channel. tuning_hz: A4 (no drums).
+    tinysoundfont knows no sustain pedal: that is here. What it alone holds ends with the audio
+    process."""
 
     def __init__(
         self, soundfont: Path, voice: Voice, rate: float, tuning_hz: float = A4_HZ
@@ -42,6 +47,10 @@ class SampledVoice:
         self._set_program(voice.program, voice.drums)
         self._tuning = 0.0 if voice.drums else semitones(tuning_hz)
         self._font.channel_set_tuning(0, self._tuning)
+        self._pedal = False
+        self._sustained: dict[
+            int, None
+        ] = {}  # keys that are up, and held by the pedal, oldest first
         self._stereo = np.zeros(2 * MAX_FRAMES, np.float32)
         self._bytes = memoryview(self._stereo.view(np.uint8).data)
         self._source = pointer(self._stereo)
@@ -56,13 +65,31 @@ class SampledVoice:
             self._font.render(self._bytes)
 
     def note_on(self, key: int, velocity: int) -> None:
+        if key in self._sustained:  # struck again: the one before ends
+            del self._sustained[key]
+            self._font.channel_note_off(0, key)
         self._font.channel_note_on(0, key, velocity / 127.0)
 
     def note_off(self, key: int) -> None:
-        self._font.channel_note_off(0, key)
+        if not self._pedal:
+            self._font.channel_note_off(0, key)
+            return
+        self._sustained[key] = None
+        if len(self._sustained) > SUSTAINED_MOST:
+            oldest = next(iter(self._sustained))
+            del self._sustained[oldest]
+            self._font.channel_note_off(0, oldest)
+
+    def _set_pedal(self, down: bool) -> None:
+        self._pedal = down
+        if not down:
+            for key in self._sustained:
+                self._font.channel_note_off(0, key)
+            self._sustained.clear()
 
     def silence(self) -> None:
         """Cut everything at once (behind a fade)."""
+        self._sustained.clear()
         self._font.channel_sounds_off(0)
 
     def _set_program(self, program: int, drums: bool) -> None:
@@ -82,6 +109,10 @@ class SampledVoice:
         elif kind == NoteKind.OFF:
             self.note_off(key)
         elif kind == NoteKind.CC:
+            if key in (SUSTAIN, RESET):
+                self._set_pedal(key == SUSTAIN and value >= SUSTAINED_FROM)
+            elif key == SOUNDS_OFF:
+                self._sustained.clear()
             self._font.channel_midi_control(0, key, value)
             if key == RESET:  # it forgets what everybody is tuned to
                 self._font.channel_set_tuning(0, self._tuning)

@@ -10,7 +10,7 @@ from engine.admission import Due, NoteIntake
 from engine.layout import NoteKind
 from engine.patch import Patch
 from engine.sampler import SampledVoice
-from engine.voice_memory import told
+from engine.voice_memory import BEND_MIDDLE, SUSTAIN, SUSTAINED_FROM, UNSET, told
 
 Sounding = tuple[int, int, int]  # voice, key, velocity
 
@@ -39,8 +39,14 @@ def take_over(
     notes: list[Sounding] = []
     held: list[dict[tuple[int, int], int]] = [{} for _ in intakes]
     for v, voice in enumerate(voices):
+        memory = state["voices"][v]
+        for owner in _feeders(patch, v, len(intakes)):  # whoever dies now, it is let go
+            if memory["controls"][SUSTAIN] >= SUSTAINED_FROM:
+                intakes[owner].pedals.add(v)
+            if memory["bend"] not in (UNSET, BEND_MIDDLE):
+                intakes[owner].bent.add(v)
         if voice is not None:
-            voice.tell(told(state["voices"][v]))
+            voice.tell(told(memory))
         for key in np.flatnonzero(state["notes"][v]).tolist():
             velocity = int(state["notes"][v][key])
             notes.append((v, key, velocity))

@@ -14,6 +14,8 @@ UNSET = -1
 BANK, BANK_FINE, DATA, DATA_FINE = 0, 32, 6, 38
 NRPN_FINE, NRPN, RPN_FINE, RPN = 98, 99, 100, 101
 SOUNDS_OFF, RESET, NOTES_OFF = 120, 121, 123
+SUSTAIN, SUSTAINED_FROM = 64, 64  # the pedal's controller, and the value from which on it is down
+BEND_MIDDLE = 8192
 PARAMETERS = 3  # registered ones: bend range, fine and coarse tuning
 ONES_OWN = {
     BANK, BANK_FINE, DATA, DATA_FINE, NRPN_FINE, NRPN, RPN_FINE, RPN, SOUNDS_OFF, RESET, NOTES_OFF
