@@ -120,14 +120,18 @@ class StemAsking(StemShelf):
         return entry
 
     def ask_stretched(self, source: StemEntry, line: Timeline, now: int) -> StemEntry | None:
-        """A loop at the line's tempo (engine/stem_stretch.py); None when the arena is full."""
+        """A loop at the line's tempo (engine/stem_stretch.py). None: the arena is full, or it could
+        not enter, because something else than the tempo is wanted by now."""
+        want = self.want[source.role]
+        if source.want and {**source.want, "bpm": want["bpm"]} != want:
+            return None
         slot = self._free_slot()
         if slot is None or source.loop * source.bpm / line.bpm + 1 > self.slot_frames:
             return None
         entry = StemEntry(
             self.next_id, source.role, _S.REQUESTED, slot, line.bpm, source.seed, now,
             beats=source.beats, choke=source.choke, stretch_of=source.stretch_of or source.id,
-            want=source.want,
+            want=want if source.want else {},
         )  # fmt: skip
         self.next_id += 1
         self.entries[entry.id] = entry

@@ -151,3 +151,29 @@ def test_a_scene_asked_for_after_a_reload_does_not_call_the_tempo_off() -> None:
     assert line is not None
     assert line.bpm == 126.0
     assert night.status()["scene"] == "full"
+
+
+@pytest.mark.parametrize("new", [one(bpm=127.0), one(bpm=127.0, key=5)])
+def test_what_plays_on_at_a_reloaded_tempo_is_stretched_once_or_not_at_all(new: Patch) -> None:
+    night, _ = taken(new)
+    book = night.conductor.book
+    stretched: list[int] = []
+
+    def slow_makers() -> None:
+        for entry, request in book.requests:
+            if entry.stretch_of:
+                stretched.append(entry.id)
+                loop = request.beats * 60.0 / request.bpm * RATE
+                event = {"job": entry.id, "event": "ready", "frames": round(loop), "loop": loop}
+                book.pool_event(event, night.now)
+        book.requests.clear()
+
+    night.ready = slow_makers  # type: ignore[method-assign]
+    night.run(12)
+    playing = book.playing("drums")
+    assert playing is not None
+    if new.songs["one"].key is None:
+        assert stretched == [playing.id]
+        assert playing.bpm == 127.0
+    else:
+        assert not stretched
