@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,14 +34,6 @@ def test_without_a_server_there_is_nothing_to_connect() -> None:
     bypass.tend()
     bypass.end(keep=True)
     bypass.close()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JackServer]:
-    with JackServer() as running:
-        monkeypatch.setenv("JACK_DEFAULT_SERVER", running.name)
-        monkeypatch.setenv("JACK_NO_START_SERVER", "1")
-        yield running
 
 
 def connected(server: JackServer) -> set[tuple[str, str]]:

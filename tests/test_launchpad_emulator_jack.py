@@ -30,14 +30,6 @@ def soon(true: Callable[[], bool], act: Callable[[], object] = lambda: None) -> 
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JackServer]:
-    with JackServer() as server:
-        for name, value in server.env.items():
-            monkeypatch.setenv(name, value)
-        yield server
-
-
-@pytest.fixture
 def pads(server: JackServer) -> Iterator[Emulator]:
     with Emulator() as emulator:
         yield emulator

@@ -39,14 +39,6 @@ surfaces:
 FLOOD = 3000
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JackServer]:
-    with JackServer() as server:
-        for name in ("JACK_DEFAULT_SERVER", "JACK_NO_START_SERVER"):
-            monkeypatch.setenv(name, server.env[name])
-        yield server
-
-
 @contextlib.contextmanager
 def feet() -> Iterator[rtmidi.MidiOut]:
     out = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name="Stage Feet")

@@ -6,7 +6,6 @@ over the wire, the session's log and the interface's capture have to agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +66,6 @@ LOUD = 0.003
 WATCH_S = 1.2  # long enough to see a cell blink or pulse: over two beats
 PRESSES, ANSWER_S = 5, 1.0
 FADE_S = 0.3  # after a stop, DRY, panic or standby: its fade, and what JACK holds
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JackServer]:
-    with JackServer() as server:
-        for name in ("JACK_DEFAULT_SERVER", "JACK_NO_START_SERVER"):
-            monkeypatch.setenv(name, server.env[name])
-        yield server
 
 
 def transport(kind: ActionKind) -> int:

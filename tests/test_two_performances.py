@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,14 +18,6 @@ from engine.patch import Audio, Input, Output, Patch
 from engine.shm import Shared
 
 pytestmark = pytest.mark.jack
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JackServer]:
-    with JackServer() as running:
-        monkeypatch.setenv("JACK_DEFAULT_SERVER", running.name)
-        monkeypatch.setenv("JACK_NO_START_SERVER", "1")
-        yield running
 
 
 def performance(folder: Path, device: str) -> JackBypass:
