@@ -25,6 +25,7 @@ VERSION = "version: 1"
 MAX_BYTES = 65_536
 GAP_NOTES = 12  # neighbours further apart than this leave too much to guess
 NOTE_MAX = 127
+OCTAVE_VOLTS = (0.02, 12.0)  # between neighbours; hertz-per-volt instruments go from 0.1 to 6
 
 Table = Sequence[tuple[float, float]]  # (MIDI note, output value or volts), notes rising
 
@@ -44,7 +45,7 @@ def read_calibration(path: Path) -> list[tuple[float, float]]:
         raise CalibrationError(f"{path}: found nothing that can be read ({error})") from None
     if len(data) > MAX_BYTES:
         raise CalibrationError(f"{path}: found more than {MAX_BYTES} bytes, expected a small file")
-    return parse_calibration(data.decode("utf-8", "replace"), str(path))
+    return parse_calibration(data.decode("utf-8-sig", "replace"), str(path))
 
 
 def parse_calibration(text: str, name: str) -> list[tuple[float, float]]:
@@ -145,6 +146,17 @@ def _octave(notes: list[float], end: int) -> int:
     if end == 0:
         return max(1, bisect.bisect_right(notes, notes[0] + 12) - 1)
     return min(len(notes) - 2, bisect.bisect_left(notes, notes[-1] - 12))
+
+
+def strange_step(table: Table) -> str | None:
+    """What no instrument asks for between two neighbours of a table (notes, volts), or None."""
+    least, most = OCTAVE_VOLTS
+    for (a, low), (b, high) in itertools.pairwise(table):
+        octave = 12 * abs(high - low) / (b - a)
+        if not least <= octave <= most:
+            said = f"{low:.4g} V for note {a:g} and {high:.4g} V for note {b:g}"
+            return f"{said}, which is {octave:.3g} V an octave"
+    return None
 
 
 def is_usable(table: Table) -> bool:

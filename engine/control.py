@@ -298,6 +298,8 @@ class Control:
                     p.set_ramp("ai", t, 0.0 if dry else 1.0, DRY_FADE_FRAMES)
                 if dry:
                     p.cv.dry(t)
+                else:
+                    p.cv.open(t)
                 self.report(ReportKind.DRY, t, slot=int(dry))
         elif kind == SafeKind.PANIC:
             for intake in p.intakes:

@@ -180,6 +180,12 @@ class CvOutputs:
         for lines in self._by_role.values():
             self._lower(lines, t)
 
+    def open(self, t: int) -> None:
+        """DRY is over: the gates of stems that sounded on unheard rise again."""
+        for role, lines in self._by_role.items():
+            if not self._leaving and self._sounds(role):
+                self._rise([i for i in lines if self._lines[i][1] != "trigger"], t, 0)
+
     def _lower(self, lines: Iterable[int], t: int) -> None:
         for cell, kind, _, _ in (self._lines[i] for i in lines):
             if kind in ("gate", "trigger", "envelope"):

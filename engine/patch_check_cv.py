@@ -6,7 +6,14 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.calibration import CalibrationError, is_usable, read_calibration
+from engine.calibration import (
+    OCTAVE_VOLTS,
+    CalibrationError,
+    is_usable,
+    read_calibration,
+    strange_step,
+    volts_table,
+)
 from engine.layout import MAX_LATENTS
 from engine.mixer import sends_of
 from engine.patch import Patch
@@ -16,6 +23,7 @@ from engine.patch_yaml import describe
 from engine.sources import source_names
 
 Fault = tuple[str, str, str]  # key, found, expected
+STEADY = f"{OCTAVE_VOLTS[0]:g} to {OCTAVE_VOLTS[1]:g} V an octave between neighbours"
 
 
 def check_cv(patch: Patch, folder: Path) -> Iterator[Fault]:
@@ -133,11 +141,16 @@ def _calibration(key: str, cv: Cv, folder: Path) -> Iterator[Fault]:
     if cv.table and not is_usable(cv.table):
         expected = "pairs of a MIDI note and volts that rise together, at most 12 semitones apart"
         yield f"{key}.table", "a table with gaps or nonsense", expected
+    elif cv.table and (strange := strange_step(cv.table)) is not None:
+        yield f"{key}.table", strange, STEADY
     if cv.calibration is None:
         return
     if cv.table:
         yield f"{key}.table", "a table beside a calibration file", "one of the two"
     try:
-        read_calibration(folder / cv.calibration)
+        values = read_calibration(folder / cv.calibration)
+        volts = volts_table(values, cv.volts_full_scale, cv.offset_volts, cv.polarity)
+        if (strange := strange_step(volts)) is not None:
+            yield f"{key}.calibration", f"{folder / cv.calibration}: {strange}", STEADY
     except CalibrationError as error:
         yield f"{key}.calibration", str(error), "a calibration file (see `segue cv calibrate`)"

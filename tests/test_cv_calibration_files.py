@@ -39,6 +39,12 @@ def test_a_file_of_silent_way_is_read() -> None:
     assert [note for note, _ in table] == [0, 1, 2, 3, 14]
 
 
+def test_a_file_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "vco.txt"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert read_calibration(path) == parse_calibration(GOOD, "x")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "found"),
     [
@@ -167,7 +173,15 @@ def test_the_rig_brings_the_oscillator_of_tonight(tmp_path: Path) -> None:
         ),
         ("calibration: vco.txt", "table: [[60, 0], [90, 1]]", "cv.pitch.table", "gaps"),
         ("calibration: vco.txt", "table: [[60, 0]]", "cv.pitch.table", "gaps"),
-        ("vco.txt", "vco.txt, table: [[60, 0], [61, 1]]", "cv.pitch.table", "beside a calibration"),
+        ("calibration: vco.txt", "table: [[60, 0], [61, 9]]", "cv.pitch.table", "9 V for note 61"),
+        ("vco.txt", "steep.txt", "cv.pitch.calibration", "240 V an octave"),
+        ("vco.txt", "flat.txt", "cv.pitch.calibration", "V an octave"),
+        (
+            "vco.txt",
+            "vco.txt, table: [[60, 0], [61, 0.1]]",
+            "cv.pitch.table",
+            "beside a calibration",
+        ),
         ("vco.txt", "vco.txt, kind: gate", "cv.pitch.calibration", "the kind gate"),
         ("source: lead, calibration: vco.txt", "kind: gate", "cv.pitch.source", "nothing"),
         ("source: lead", "source: stems.bass", "cv.pitch.source", "stems.bass"),
@@ -179,6 +193,8 @@ def test_a_patch_names_what_is_wrong(
     tmp_path: Path, old: str, new: str, key: str, found: str
 ) -> None:
     (tmp_path / "vco.txt").write_text(GOOD)
+    (tmp_path / "steep.txt").write_text(HEAD + "60 -1\n61 1\n")
+    (tmp_path / "flat.txt").write_text(HEAD + "60 0.5\n61 0.50000001\n")
     path = tmp_path / "patch.yaml"
     path.write_text(PATCH.replace(old, new))
     (problem,) = problems_of(load_patch, path)

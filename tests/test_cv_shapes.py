@@ -255,6 +255,22 @@ def test_dry_and_panic_take_the_gates_of_stems_down() -> None:
         assert not stage.volts(2400)["gate"].any()
 
 
+def test_gate_of_a_stem_that_sounds_on_rises_again_when_dry_is_over() -> None:
+    """Of one that came or went meanwhile too; nothing is struck."""
+    kinds = {k: Cv(source="stems.bass", kind=k) for k in ("gate", "envelope", "trigger")}
+    for first, length, up in ((0, 500, True), (900, 500, True), (0, 0, False)):
+        stage = Volts(patch_of(**kinds))
+        loop = np.full((2, 500), 0.1, np.float32)
+        stage.stem(loop, y=float(length), frame=stage.t + first)  # 0: once
+        stage.volts(256)
+        stage.safe(SafeKind.DRY_ON)
+        assert not stage.volts(24_000)["gate"].any()
+        stage.safe(SafeKind.DRY_OFF)
+        after = stage.volts(2400)
+        assert (after["gate"].all(), after["envelope"][-1] > 1.0) == (up, up)
+        assert not after["trigger"].any()
+
+
 def test_successor_of_a_dead_process_starts_with_everything_down_but_pitch() -> None:
     stage = Volts(EVERYTHING)
     stage.timeline(beat=3.99)
