@@ -54,6 +54,8 @@ class MixState:
     soloed: list[str] = field(default_factory=list)
     guarded: dict[str, Howling] = field(default_factory=dict)
     audition: int = 0
+    listening: int = 0  # the stem, or 0
+    listened: int = 0  # frame at which it will have been heard to its end
     strips: dict[str, float] = field(default_factory=dict)  # input.setting that a hand has moved
 
     @staticmethod
@@ -198,6 +200,7 @@ def audition(conductor: Conductor, ask: Ask) -> str:
         return "no cue output in the patch"
     slot = AUDITION_SLOTS[conductor.mix.audition]
     conductor.command(CommandKind.STEM_STOP, slot=slot, frame=ask.now, a=_frames(conductor, ask))
+    conductor.mix.listening = conductor.mix.listened = 0
     if ask.stem is None:
         return "silent"
     entry = conductor.book.entries.get(ask.stem)
@@ -221,6 +224,7 @@ def audition(conductor: Conductor, ask: Ask) -> str:
     )
     end = max(begin + 1, begin + entry.frames - CHANGE_FADE_FRAMES)  # a loop does not end by itself
     conductor.command(CommandKind.STEM_STOP, slot=slot, frame=end, a=CHANGE_FADE_FRAMES)
+    conductor.mix.listening, conductor.mix.listened = entry.id, end
     return f"listening to {ask.stem}"
 
 

@@ -3,8 +3,8 @@
 Before an action what it may change is looked at, and afterwards again; the difference is what undo
 puts back, whatever else has changed since. What has reached the audio process and is about to sound
 is not called back: undo says so. A run of taps, or a fader moved to and fro, is undone as
-one. DRY, panic, STANDBY's fade of what sounded and stems that were
-asked for are not among them. Pure; kept in the conductor's journal.
+one. DRY, panic and STANDBY's fade of what sounded are not among them, nor the stem that made way
+for one that was asked for. Pure; kept in the conductor's journal.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.ask import Ask
-from engine.conductor_mix import click, insert, level, level_of, mute, solo
+from engine.conductor_mix import click
 from engine.conductor_songs import standby
 from engine.conductor_steer import SteerState, freeze, tell_route
 from engine.conductor_stems import let_in
+from engine.conductor_undo_mix import GONE, LATE, MIX_LOOKS, Back, Look
 from engine.programme_state import Change, End
 from engine.stem import StemState
 
@@ -26,10 +27,7 @@ if TYPE_CHECKING:
 
 KEPT = 16
 TOGETHER_S = 1.0
-LATE = "too late"
 _S = StemState
-_Look = Callable[["Conductor"], Any]
-_Back = Callable[["Conductor", Ask, Any, Any], str | None]  # before, after -> why not, or None
 
 
 def _stems(c: Conductor) -> dict[str, str]:
@@ -75,7 +73,7 @@ def _pins(c: Conductor) -> list[int]:
 
 def _pins_back(c: Conductor, ask: Ask, before: Any, after: Any) -> str | None:
     changed = set(before) ^ set(after)
-    return None if all(c.book.pin(i, ask.now) is not None for i in changed) else "it is gone"
+    return None if all(c.book.pin(i, ask.now) is not None for i in changed) else GONE
 
 
 def _captures(c: Conductor) -> list[int]:
@@ -95,45 +93,25 @@ def _captures_back(c: Conductor, ask: Ask, before: Any, after: Any) -> str | Non
     return None
 
 
-def _levels_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
-    for name in before.keys() | after.keys():
-        if before.get(name) != after.get(name):
-            level(c, Ask(ask.now, source=name, db=before.get(name, level_of(c.patch, name))))
-            if name not in before:
-                del c.mix.levels[name]
+def _asked(c: Conductor) -> list[int]:
+    return [e.id for e in c.book.entries.values() if not e.source]
 
 
-def _muted_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
-    for name in set(before) ^ set(after):
-        mute(c, Ask(ask.now, source=name, on=name in before))
+def _asked_back(c: Conductor, ask: Ask, before: Any, after: Any) -> str | None:
+    for i in set(after) - set(before):
+        entry = c.book.entries.get(i)
+        if entry is None or entry.state in (_S.FAILED, _S.REJECTED):
+            return GONE
+        if entry.state is _S.READY:
+            c.book.drop(entry, ask.now, "undone")
+        elif entry.state in (_S.REQUESTED, _S.GENERATING, _S.LATE):
+            entry.held = entry.undone = True  # its place is being written to until it is ready
+        else:
+            return LATE
+    return None
 
 
-def _bypassed_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
-    for name in set(before) ^ set(after):
-        insert(c, Ask(ask.now, source=name, on=name not in before))
-
-
-def _soloed_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
-    for name in set(before) ^ set(after):
-        solo(c, Ask(ask.now, source=name, on=name in before))
-
-
-def _sends(c: Conductor) -> dict[str, float]:
-    mix = c.programme.mix
-    return {f"{s}.{b}": mix.in_force((s, b)) for s, b in mix.told.keys() | mix.by_hand.keys()}
-
-
-def _sends_back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
-    assert c.line is not None
-    ramp = round(0.02 * c.line.rate)
-    for pair in before.keys() | after.keys():
-        gain = before.get(pair, 0.0)
-        if gain != after.get(pair, 0.0):
-            source, bus = (int(n) for n in pair.split("."))
-            c.programme.send_by_hand((source, bus), ask.now, ramp, gain)
-
-
-def _turn_back(action: Callable[[Conductor, Ask], str]) -> _Back:
+def _turn_back(action: Callable[[Conductor, Ask], str]) -> Back:
     """Of an action that goes to and fro."""
 
     def back(c: Conductor, ask: Ask, before: Any, after: Any) -> None:
@@ -224,22 +202,6 @@ def _look_frozen(c: Conductor) -> bool:
     return c.routes.frozen
 
 
-def _look_levels(c: Conductor) -> dict[str, float]:
-    return dict(c.mix.levels)
-
-
-def _look_muted(c: Conductor) -> list[str]:
-    return list(c.mix.muted)
-
-
-def _look_bypassed(c: Conductor) -> list[str]:
-    return list(c.mix.bypassed)
-
-
-def _look_soloed(c: Conductor) -> list[str]:
-    return list(c.mix.soloed)
-
-
 def _look_steering(c: Conductor) -> dict[str, Any]:
     return c.steering.to_dict()
 
@@ -256,17 +218,14 @@ def _armed_back(c: Conductor, _: Ask, before: Any, after: Any) -> None:
     c.armed = before
 
 
-LOOKS: dict[str, tuple[_Look, _Back]] = {
+LOOKS: dict[str, tuple[Look, Back]] = {
     "let_in": (_look_let_in, _turn_back(let_in)),
     "stems": (_stems, _stems_back),
     "wanted": (_wanted, _wanted_back),
     "pins": (_pins, _pins_back),
     "captures": (_captures, _captures_back),
-    "levels": (_look_levels, _levels_back),
-    "muted": (_look_muted, _muted_back),
-    "bypassed": (_look_bypassed, _bypassed_back),
-    "soloed": (_look_soloed, _soloed_back),
-    "sends": (_sends, _sends_back),
+    "asked": (_asked, _asked_back),
+    **MIX_LOOKS,
     "click": (_look_click, _turn_back(click)),
     "standby": (_look_standby, _turn_back(standby)),
     "frozen": (_look_frozen, _turn_back(freeze)),
@@ -289,6 +248,9 @@ UNDONE: dict[str, tuple[str, ...]] = {
     "mute": ("muted",),
     "insert": ("bypassed",),
     "solo": ("soloed",),
+    "strip": ("strips",),
+    "audition": ("listening",),
+    "regenerate": ("asked",),
     "send": ("sends",),
     "click": ("click",),
     "standby": ("standby",),
@@ -301,11 +263,11 @@ UNDONE: dict[str, tuple[str, ...]] = {
     "route": ("routes",),
 }
 
-TRIMMED = frozenset({"stems", "levels", "sends"})  # of these only what differs is kept
+TRIMMED = frozenset({"stems", "levels", "sends", "strips"})  # of these only what differs is kept
 # Moves of a hand that come in runs: those of one run are undone together.
 RUNS = frozenset(
     {"tap", "tempo", "tempo_up", "tempo_down", "nudge", "shift", "level", "send", "density"}
-    | {"control", "vibe"}
+    | {"control", "vibe", "strip"}
 )
 
 

@@ -35,7 +35,9 @@ class StemAsking(StemShelf):
         place among the variations once their time has come."""
         for entry in list(self.entries.values()):
             wanted = self.fits(entry) or (entry.role, entry.want) in self.later
-            if entry.state is _S.READY and not wanted and not entry.pinned:
+            if entry.state is _S.READY and entry.undone:
+                self.drop(entry, now, "undone")
+            elif entry.state is _S.READY and not wanted and not entry.pinned:
                 self.drop(entry, now, "made for another song or scene")
             elif entry.state is _S.READY and not (entry.variation or entry.stretch_of):
                 self._settle(entry)

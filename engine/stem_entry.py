@@ -23,7 +23,8 @@ class StemEntry:
     stretched from, 0: none. midi: its slot holds notes (engine/stem_notes.py). choke: a group of
     its own beside its role's; of a group one sounds.
     source: what it was captured from, '': it was made. fresh: captured, not in the queue yet. held:
-    captured where nothing might enter, so it enters by a hand only.
+    captured where nothing might enter, so it enters by a hand only. undone: a hand has taken back
+    that it was asked for, so it is given up once it is ready.
     want: what it is made for (engine/song_wants.py), empty: it fits everywhere. anchor: beat of its
     start on the line of the song that begins there, where that is another. progress: 0-1, of its
     making, as its maker tells."""
@@ -60,6 +61,7 @@ class StemEntry:
     source: str = ""
     fresh: bool = False
     held: bool = False
+    undone: bool = False
     progress: float = 0.0
 
     def become(self, state: StemState) -> None:

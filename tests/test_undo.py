@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from conductor_desk import Desk, playing
 from hypothesis import given, settings
@@ -30,6 +31,7 @@ from engine.patch import (
 from engine.song import Scene, ScenePart, Song
 from engine.stem import StemState
 
+_READY = StemState.READY
 PATCH = Patch(
     inputs={"horn": Input(1, to={"main": 0.0})},
     voices={"keys": Voice(to={"main": 0.0})},
@@ -84,6 +86,8 @@ def state(d: Desk) -> dict[str, object]:
         "armed": c.armed,
         "frozen": c.routes.frozen,
         "routes": list(c.routes.off),
+        "strips": dict(c.mix.strips),
+        "listening": c.mix.listening,
         "told": {p: g for p, g in c.programme.mix.told.items() if g},
     }
 
@@ -96,6 +100,7 @@ THINGS: list[tuple[str, dict[str, object]]] = [
     ("mute", {"source": "stems.drums"}),
     ("solo", {"source": "input.horn"}),
     ("arm", {"source": "input.horn"}),
+    ("strip", {"source": "input.horn", "setting": "low_db", "value": 3.0}),
     ("click", {}),
     ("let_in", {}),
     ("standby", {}),
@@ -151,6 +156,7 @@ def test_every_action_that_can_be_undone_is_tried_here() -> None:
     assert UNDONE.keys() <= ACTIONS.keys()
     own = {"next", "queue_stem", "unqueue_stem", "keep_stem", "stop_stem", "stop_role", "stop_all"}
     own |= {"capture", "centre", "let_go", "double"}
+    own |= {"regenerate", "audition"}
     own |= {"insert"}  # tests/test_insert_pedal.py
     assert UNDONE.keys() == {name for name, _ in THINGS} | own
 
@@ -207,6 +213,62 @@ def test_a_capture_is_thrown_away() -> None:
     assert said.startswith("capturing")
     assert ask(d, "undo").startswith("undone: capture")
     assert not [e for e in d.conductor.book.entries.values() if e.source]
+
+
+def test_a_strip_goes_back_to_what_the_patch_says_or_a_hand_has_said_before() -> None:
+    d = desk()
+    where = {"source": "input.horn", "setting": "highpass_hz"}
+    ask(d, "strip", value=200.0, **where)
+    d.run(2.0)
+    ask(d, "strip", value=400.0, **where)
+    ask(d, "strip", value=500.0, **where)  # one fader, moved on
+    ask(d, "undo")
+    assert d.conductor.mix.strips == {"horn.highpass_hz": 200.0}
+    ask(d, "undo")
+    assert d.conductor.mix.strips == {}
+    d.run(0.1)
+    sent = [float(c["x"]) for c in d.sent if c["kind"] == CommandKind.STRIP]
+    assert sent[:4] == [200.0, 400.0, 500.0, 200.0]
+    assert np.isnan(sent[4])  # the patch has none
+
+
+def test_undo_after_listening_is_silence_or_what_was_heard_before() -> None:
+    d = desk()
+    first, second = [e.id for e in d.conductor.book.entries.values() if e.state is _READY][:2]
+    d.conductor.undo.done.clear()
+    ask(d, "audition", stem=first)
+    ask(d, "audition", stem=second)
+    assert ask(d, "undo") == f"undone: audition (listening to {second})"
+    assert d.conductor.mix.listening == first
+    assert ask(d, "undo") == f"undone: audition (listening to {first})"
+    assert d.conductor.mix.listening == 0
+    ask(d, "audition", stem=first)
+    d.run(30.0)  # it has been heard to its end
+    ask(d, "audition", stem=second)
+    ask(d, "undo")
+    assert d.conductor.mix.listening == 0
+
+
+def test_a_stem_asked_for_and_undone_is_given_up_wherever_it_is() -> None:
+    d = desk()
+    d.conductor.undo.done.clear()
+    ask(d, "mute", source="stems.bass")
+    asked: list[int] = []
+    for ready in (False, True):
+        before = set(d.conductor.book.entries)
+        assert ask(d, "regenerate", role="drums") == "asked"
+        (new,) = set(d.conductor.book.entries) - before
+        asked.append(new)
+        if ready:
+            d.run(0.01)
+            d.ready()
+        assert ask(d, "undo") == "undone: regenerate (asked)"
+        d.run(0.01)
+        d.ready()  # what was being made comes in
+        d.run(0.01)
+        assert new not in d.conductor.book.entries
+    assert not any(c["id"] in asked for c in d.plays())
+    assert d.conductor.mix.muted == ["stems.bass"]  # what was done before stands
 
 
 def test_an_armed_source_is_what_capture_takes() -> None:
