@@ -24,9 +24,7 @@ from engine.voice_memory import RESET, SOUNDS_OFF, SUSTAIN, SUSTAINED_FROM, Told
 MAX_FRAMES = 2048
 POLYPHONY = 64
 QUANTUM = 64
-SUSTAINED_MOST = (
-    24  # keys that the pedal alone holds: the oldest makes way, or new ones had no room
-)
+SUSTAINED_MOST = 24  # keys that the pedal alone holds; then the oldest makes way
 
 VoiceEvent = tuple[int, int, int, int, int]  # offset in the block, kind, key, velocity, value
 
