@@ -33,6 +33,7 @@ from engine.patch_kinds import (
 from engine.patch_yaml import (
     MAX_PROBLEMS,
     SHOWN,
+    UNPRINTED,
     Mapping,
     Node,
     PatchError,
@@ -171,8 +172,9 @@ class Reader:
             self.refuse(node, key, expected, "an empty text")
         if len(value) > MAX_TEXT:
             self.refuse(node, key, f"at most {MAX_TEXT}", f"{len(value)} characters")
-        if "\0" in value:
-            self.refuse(node, key, expected, "text with a NUL character")
+        if found := UNPRINTED.search(value):
+            what = f"text with the control character U+{ord(found[0]):04X}"
+            self.refuse(node, key, expected, what)
         if regex:
             try:
                 # Python warns of patterns that will mean something else one day: refused as well.

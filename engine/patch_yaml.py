@@ -24,6 +24,8 @@ MAX_DEPTH = 12  # the deepest patch key lies at 4; a player's own config may nes
 MAX_VALUES = 4000  # PyYAML reads about 20,000 values a second: refused in a fifth of a second
 MAX_PROBLEMS = 40  # after so many, reading stops
 SHOWN = 48  # characters of a found text that a message repeats
+# Lines, escapes to a terminal, and halves of characters, which no stream writes.
+UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         key = f" {self.key}:" if self.key else ""
-        return f"{where}:{key} found {self.found}, expected {self.expected}"
+        said = f"{where}:{key} found {self.found}, expected {self.expected}"
+        return UNPRINTED.sub("\N{REPLACEMENT CHARACTER}", said)
 
 
 class PatchError(Exception):

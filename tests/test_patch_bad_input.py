@@ -11,7 +11,7 @@ from refusals import problems_of
 
 from engine.patch_fields import FIELDS
 from engine.patch_load import PatchError, Problem, load_patch
-from engine.patch_yaml import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS
+from engine.patch_yaml import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, UNPRINTED
 
 MODELS = {"answerer": "notes", "fog": "texture", "rules": "stems"}
 GOOD = """\
@@ -261,6 +261,19 @@ def test_a_flood_of_faults_is_cut_off(tmp_path: Path) -> None:
 )
 def test_hostile_files_are_refused_whole(tmp_path: Path, text: str | bytes, found: str) -> None:
     assert found in only(tmp_path, text).found
+
+
+@pytest.mark.parametrize("mark", ["\\n", "\\e[2J", "\\0", "\\u2028", "\\ud800"])
+def test_what_would_write_to_a_terminal_is_no_text_and_is_not_repeated(
+    tmp_path: Path, mark: str
+) -> None:
+    """\\ud800 is half a character: what a stream does not write at all."""
+    name = only(tmp_path, GOOD.replace("name: good", f'name: "a{mark}b"', 1))
+    key = only(tmp_path, GOOD.replace("  mist:", f'  "mi{mark}st":'))
+    assert "control character" in name.found
+    for problem in (name, key):
+        assert not UNPRINTED.search(str(problem))
+        str(problem).encode()
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
