@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from engine.bench.native import Recording
-from engine.gig.night import Captured, DryPath, Fill, Night, Song, Span, Voltages
+from engine.gig.night import Captured, DryPath, Fill, Loops, Night, Song, Span, Voltages
 from engine.gig.players import NightPlayed
 from engine.gig.song import (
     BEATS_PER_BAR,
     CAPTURED_BARS,
+    FADE_BARS,
     PHRASE_BARS,
     TAIL_S,
     Do,
@@ -32,7 +33,7 @@ CAPTURED = (
     "left",
     "right",
     "drums",
-    "stems",
+    "bass",
     "answers",
     "textures",
     "trombone",
@@ -41,7 +42,10 @@ CAPTURED = (
     "fills",
     "pitch",
     "gate",
+    "chords",
+    "percussion",
 )
+STEMS = {"bass": 4, "chords": 4, "percussion": 4, "loops": CAPTURED_BARS}  # bars of a pass
 SKIPPED = (
     "songs of several patches (one patch has all three)",
     "screen and OSC",
@@ -98,7 +102,7 @@ def night_of(
         songs=songs,
         main=captured[:, :2],
         dry=dry,
-        stems={name: bus[name] for name in ("stems", "loops", "fills")},
+        stems={name: bus[name] for name in (*STEMS, "fills")},
         answers={"answers": bus["answers"]},
         textures={"textures": bus["textures"]},
         notes={"answers": np.array(left.notes, np.int64)},
@@ -111,6 +115,7 @@ def night_of(
         muted={"textures": [_without_texture(plan)]},
         dries=_dries(left),
         captures=captures_of(plan, left),
+        loops=loops_of(plan, left),
         fills=fills_of(plan, left),
         voltages=[Voltages("answers", FULL_SCALE * bus["pitch"], FULL_SCALE * bus["gate"])],
     )
@@ -154,6 +159,38 @@ def captures_of(plan: Evening, left: NightPlayed) -> list[Captured]:
         enters = _phrase_after(song, frame + round(READY_S * plan.rate))
         first = song.at(last - CAPTURED_BARS)
         found.append(Captured("trombone", "loops", first, song.at(last), song.at(enters)))
+    return found
+
+
+def loops_of(plan: Evening, left: NightPlayed) -> list[Loops]:
+    """Which stems hands had come in: each at the phrase after its press, until the next of its
+    role, a press that stops it or the song's end."""
+    found = []
+    soon = round(READY_S * plan.rate)
+    dries = [(first, last + soon) for first, last in _dries(left)]
+    fills = [(fill.first, fill.last + soon) for fill in fills_of(plan, left)]
+    for song in plan.songs:
+        begin, end = int(song.frames[0]), song.end
+        if song is plan.songs[-1]:
+            end = song.at(song.plan.bars - FADE_BARS)
+        pressed = [press for press in left.presses if begin <= press[0] < song.end]
+        for role, bars in STEMS.items():
+            asked = Do.CAPTURE if role == "loops" else Do.QUEUE
+            mine = [f for f, do, r in pressed if do is asked and r == role]
+            stops = [f for f, do, r in pressed if do is Do.STOP and r == role]
+            until = min([end, *(song.at(_phrase_after(song, f)) for f in stops)])
+            # what is asked for just before a line may come at that one or the next
+            early = [song.at(_phrase_after(song, f)) for f in mine]
+            lines = [song.at(_phrase_after(song, f + soon)) for f in mine]
+            entered = tuple(sorted({line for line in lines if line < until}))
+            hidden = [*dries, *(fills if role == "percussion" else [])]
+            hidden += [(a, b) for a, b in zip(early, lines, strict=True) if a < b]
+            if entered:
+                struck = role == "percussion"
+                beats = bars * BEATS_PER_BAR
+                found.append(
+                    Loops(role, song.plan.name, beats, entered, until, tuple(hidden), struck)
+                )
     return found
 
 

@@ -22,8 +22,8 @@ level_jumps_over_6db   changes of more than 6 dB, from one 400 ms window to the 
 ai_sound_between_songs stretches of generated sound outside songs and their tails
 stuck_notes            answers sounding STUCK_SECONDS after the last note played, in each pause
 
-and what engine/gig/judge_songs.py says of songs, scenes and standby, judge_hands.py of DRY,
-captures and fills, judge_cv.py of control voltages.
+and what engine/gig/judge_stems.py says of where stems play, judge_songs.py of songs, scenes and
+standby, judge_hands.py of DRY, captures and fills, judge_cv.py of control voltages.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ import numpy as np
 from engine.gig.judge_cv import CV_KEYS, find_cv_errors
 from engine.gig.judge_hands import HAND_KEYS, find_of_hands, proofs
 from engine.gig.judge_songs import SONG_KEYS, find_of_songs
+from engine.gig.judge_stems import STEM_KEYS, find_of_stems
 from engine.gig.night import DryPath, Night, Song
 
 SILENCE = 1e-3  # -60 dBFS
@@ -286,7 +287,8 @@ def find_all(night: Night) -> list[Finding]:
         found += find_wrong_bars(bus, name, night)
     for name, bus in night.answers.items():
         found += find_stuck_notes(bus, name, night)
-    others = find_of_songs(night) + find_of_hands(night) + find_cv_errors(night)
+    others = [*find_of_songs(night), *find_of_hands(night), *find_of_stems(night)]
+    others += find_cv_errors(night)
     found += [Finding(*wrong) for wrong in others]
     return sorted(found, key=lambda f: f.frame)
 
@@ -301,6 +303,7 @@ KEYS = (
     "stuck_notes",
     *SONG_KEYS,
     *HAND_KEYS,
+    *STEM_KEYS,
     *CV_KEYS,
 )
 # What no machine is to blame for: gaps and clicks are also those of cycles that it took away.

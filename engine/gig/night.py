@@ -80,6 +80,22 @@ class Fill:
 
 
 @dataclass(frozen=True)
+class Loops:
+    """Looping stems that hands had come in in a song, one at a time. bus: the stems bus that carries
+    nothing else. beats: of a pass. lines: the true phrase lines at which one had to come in, in
+    order; after `end` nothing of them is left. hidden: spans in which they may not be heard as they
+    are (DRY, a fill in their place). struck: every note of theirs begins sharply (percussion)."""
+
+    bus: str
+    song: str
+    beats: int
+    lines: tuple[int, ...]
+    end: int
+    hidden: tuple[Span, ...] = ()
+    struck: bool = False
+
+
+@dataclass(frozen=True)
 class Voltages:
     """What a voice tells a synthesizer, in volts: pitch (1 V/octave, 0 V: MIDI note 60) and gate.
     bus: the answers bus that carries that voice alone."""
@@ -100,8 +116,8 @@ class Night:
     client, or the recorder itself, missed cycles too. skipped: names of what the gig left out.
     click: the bus that counts in. count_ins: from its first beat to the song's. standbys: spans in
     which nothing generated may be heard. muted: spans in which a scene has an AI bus off, by name.
-    dries: from a hand's press of DRY to the next. captures, fills: what hands asked for; buses of
-    fills are silent otherwise. voltages: control voltages of voices.
+    dries: from a hand's press of DRY to the next. captures, loops, fills: what hands asked for; buses
+    of fills are silent otherwise. voltages: control voltages of voices.
     """
 
     rate: int
@@ -122,6 +138,7 @@ class Night:
     muted: dict[str, Sequence[Span]] = field(default_factory=dict)
     dries: Sequence[Span] = ()
     captures: Sequence[Captured] = ()
+    loops: Sequence[Loops] = ()
     fills: Sequence[Fill] = ()
     voltages: Sequence[Voltages] = ()
 

@@ -32,7 +32,7 @@ from engine.shm_folder import running
 PATCHES = Path(__file__).resolve().parents[2] / "patches"
 STOP_S = 12.0
 ANSWER_S = 1.0
-HEARD = 12  # channels captured: main left and right, buses, voltages; see engine/gig/hearing.py
+HEARD = 14  # channels captured: main left and right, buses, voltages; see engine/gig/hearing.py
 READY_S = 90.0  # models load; then the night begins without what is not there
 LOOK_S = 0.5
 FRESH_S = 1.0  # a process whose last life sign is older still loads something
