@@ -1,7 +1,7 @@
 """Notes to audio of exactly so many bars, that loops without a seam.
 
 The sampler plays the loop over and over; the last pass is kept, so the tails of its end are already
-under its beginning. Rendering is split at every event and at multiples of 64 frames of a pass, so
+under its beginning. Rendering is split at every event and at multiples of 16 frames of a pass, so
 the same request gives the same bits. Runs in a worker; allocates freely, not real-time safe.
 """
 
@@ -23,7 +23,7 @@ PEAK_MAX_DB = -1.05  # dBFS, of samples
 GAIN_MAX_DB = 40.0  # quieter renders than this can lift are refused
 TAIL_SECONDS = 4.0  # heard before the pass that is kept
 SEAM_FRAMES = 256  # the head is faded in from what really follows the end
-GRID_FRAMES = 64
+GRID_FRAMES = 16  # the sampler's gain stands still between: at 64 a short release clicks
 METER_SECONDS = 3.0  # loudness is measured over at least this much of the loop
 SECONDS_MAX = 240.0
 SOUNDFONT_BYTES_MAX = 512 << 20

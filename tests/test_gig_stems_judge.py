@@ -1,7 +1,8 @@
-"""Risk: stems play beside the band's beat and the judge does not hear it, or hears it in good ones."""
+"""Risk: stems play beside the band's beat unheard by the judge, or good ones are called wrong."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -87,12 +88,13 @@ def wrong(of: Night) -> set[str]:
     return {key for key in (*STEM_KEYS, "wrong_bar_entries") if counts[key]}
 
 
+Make = Callable[[int], np.ndarray]
 STEMS = [pytest.param(line, False, id="bass"), pytest.param(kit, True, id="percussion")]
 
 
 @pytest.mark.parametrize(("make", "struck"), STEMS)
 @pytest.mark.parametrize("drift", [0.0, 0.03, -0.03])
-def test_stems_on_the_drummers_beat_are_faultless(make, struck: bool, drift: float) -> None:  # type: ignore[no-untyped-def]
+def test_stems_on_the_drummers_beat_are_faultless(make: Make, struck: bool, drift: float) -> None:
     of = song(drift)
     bus = plays([make(1), make(2)], [FIRST, SECOND], of)
     assert wrong(night(bus, of, struck)) == set()
@@ -104,7 +106,7 @@ def test_stems_on_the_drummers_beat_are_faultless(make, struck: bool, drift: flo
 @pytest.mark.parametrize("off", [2, 0.5, 1, BAR, -0.5, -2, -BAR])
 def test_stems_that_replace_each_other_off_their_line_are_seen(
     make, struck: bool, off: float
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     of = song(0.02)
     entries = [FIRST, FIRST + 2 * BEATS, FIRST + 4 * BEATS]
     bus = plays([make(k) for k in range(3)], [entries[0], *(k + off for k in entries[1:])], of)
@@ -121,7 +123,7 @@ def test_both_stems_off_the_band_are_seen(off: float) -> None:
 
 
 @pytest.mark.parametrize(("make", "struck"), STEMS)
-def test_a_clock_that_slips_by_two_beats_under_a_stem_is_seen(make, struck: bool) -> None:  # type: ignore[no-untyped-def]
+def test_a_clock_that_slips_by_two_beats_under_a_stem_is_seen(make: Make, struck: bool) -> None:
     of = song(0.02)
     stem = make(1)
     turned = np.roll(stem, -2 * RATE // 2)
@@ -139,6 +141,10 @@ def test_a_stem_that_stops_by_itself_or_plays_unasked_is_seen() -> None:
     stopped = bus.copy()
     stopped[int(of.beats[SECOND + 20]) : int(of.beats[SECOND + 24])] = 0.0
     assert wrong(night(stopped, of, False)) == {"stem_place_errors"}
+    never = bus.copy()
+    never[int(of.beats[SECOND]) :] = 0.0
+    assert wrong(night(never, of, False)) == {"stem_place_errors"}
+    assert wrong(night(0.0 * bus, of, True)) == {"stem_place_errors"}
     hidden = (int(of.beats[SECOND + 20]), int(of.beats[SECOND + 24]))
     dry = night(stopped, of, False)
     assert wrong(replace(dry, loops=[replace(dry.loops[0], hidden=(hidden,))])) == set()

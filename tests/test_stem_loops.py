@@ -115,3 +115,17 @@ def test_a_missing_soundfont_is_named(tmp_path: Path) -> None:
     note = [StemNote(0.0, 1.0, 60, 100)]
     with pytest.raises(RenderError, match=r"none\.sf2"):
         render(StemRequest(1, "bass", 1, 120.0), note, tmp_path / "none.sf2", RATE, 33, False)
+
+
+def test_a_note_that_is_let_go_makes_no_step() -> None:
+    notes = [StemNote(0.0, 0.55, 36, 110, 33), StemNote(1.0, 0.45, 43, 110, 33)]
+    notes += [StemNote(2.0, 0.6, 40, 110, 33), StemNote(3.0, 0.5, 33, 110, 33)]
+    request = StemRequest(1, "bass", 1, 110.0, 4)
+    audio = render(request, notes, SOUNDFONT, RATE, 33, False).audio
+    assert audio is not None
+    bend = np.abs(np.diff(audio[0].astype(np.float64), 2))
+    beat = 60.0 / 110.0 * RATE
+    for note in notes:
+        off = round((note.start + note.duration) * beat)
+        held, released = bend[off - 4800 : off - 64].max(), bend[off - 8 : off + 1200].max()
+        assert released < 6.0 * held  # ten times, where the gain stands still for 64 frames

@@ -117,6 +117,8 @@ def night_of(
         captures=captures_of(plan, left),
         loops=loops_of(plan, left),
         fills=fills_of(plan, left),
+        missed=[f - first for m in left.misses for f in m.frames],
+        block=heard.block,
         voltages=[Voltages("answers", FULL_SCALE * bus["pitch"], FULL_SCALE * bus["gate"])],
     )
 

@@ -1,7 +1,7 @@
 """The judge: what a listener with a ruler would hold against the night. Pure functions on captures.
 
 Each `find_*` returns Findings (kind, bus, frame); judge() counts them under the gig's keys.
-The bounds, all stated here:
+The bounds, all stated here; which of the first two are of missed cycles: judge_misses.py.
 
 dry_gap_frames         frames of a dry channel that differ from the input by more than DRY_TOLERANCE
                        (-80 dBFS) while the input is not silent (SILENCE within 1 ms)
@@ -35,6 +35,7 @@ import numpy as np
 
 from engine.gig.judge_cv import CV_KEYS, find_cv_errors
 from engine.gig.judge_hands import HAND_KEYS, find_of_hands, proofs
+from engine.gig.judge_misses import OWN_KEYS, own_counts
 from engine.gig.judge_songs import SONG_KEYS, find_of_songs
 from engine.gig.judge_stems import STEM_KEYS, find_of_stems
 from engine.gig.night import DryPath, Night, Song
@@ -305,8 +306,9 @@ KEYS = (
     *HAND_KEYS,
     *STEM_KEYS,
     *CV_KEYS,
+    *OWN_KEYS,
 )
-# What no machine is to blame for: gaps and clicks are also those of cycles that it took away.
+# What no machine is to blame for: of gaps and clicks those that no missed cycle explains.
 MUSICAL = tuple(key for key in KEYS if key not in ("dry_gap_frames", "clicks"))
 
 
@@ -318,5 +320,6 @@ def judge(night: Night, found: list[Finding] | None = None) -> dict[str, int | l
     for key in KEYS:
         of_kind = [f for f in found if f.kind == key]
         counts[key] = sum(f.frames for f in of_kind) if key == "dry_gap_frames" else len(of_kind)
+    counts |= own_counts(night, found)
     counts["skipped"] = [*night.skipped, *proofs(night)]
     return counts

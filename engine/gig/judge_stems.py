@@ -7,10 +7,11 @@ the drummer's beats. A stem that comes in early or late (by half a beat or by a 
 another anywhere but at its line, that goes on beside a clock that has slipped, or that stops breaks
 this, and nothing that segue says is needed to see it.
 
-stem_place_errors   stretches in which a bus does not carry what it did a pass ago. Half beats are
-                    compared by their spectra (BANDS bands, STEPS a beat), up to one step either
-                    way, at the gain that fits best around: one is another where the two differ by
-                    more than DIFFERENT of their own variation. Those nearer than a bar are one
+stem_place_errors   stems that nothing is heard of from their line on, for a pass; and stretches in
+                    which a bus does not carry what it did a pass ago. Half beats are compared by
+                    their spectra (BANDS bands, STEPS a beat), up to one step either way, at the
+                    gain that fits best around: one is another where the two differ by more than
+                    DIFFERENT of their own variation. Those nearer than a bar are one finding
 stem_stray_sound    stretches of sound in a song where no hand has a stem on that bus: before the
                     first one's line (less ENTRY_SECONDS), or RING_SECONDS after the last has ended
 stems_off_the_beat  phrases in which what is struck on a bus of percussion is off the drummer's beat
@@ -26,6 +27,7 @@ import itertools
 
 import numpy as np
 
+from engine.gig.judge_misses import REACH_PERIODS
 from engine.gig.night import Loops, Night, Song
 
 Wrong = tuple[str, str, int, int]
@@ -101,7 +103,7 @@ def changes(bus: np.ndarray, song: Song, loops: Loops, hidden: np.ndarray, rate:
     dark_steps = np.diff(dark[np.clip(frames, 0, len(hidden))]) > 0
     first, last = _step_of(song, loops.lines[0]), _step_of(song, loops.end)
     sounds = heard[first:last]
-    floor = 0.5 * float(((sounds - sounds.mean(axis=0)) ** 2).sum(axis=1).mean())
+    floor = 0.5 * float(((sounds - sounds.mean(axis=0)) ** 2).sum(axis=1).mean()) + 1e-9
     back, found = loops.beats * STEPS, []
     edges = [_step_of(song, line) for line in loops.lines] + [last]
     for begin, end in itertools.pairwise(edges):
@@ -119,15 +121,32 @@ def changes(bus: np.ndarray, song: Song, loops: Loops, hidden: np.ndarray, rate:
     return np.array(found, np.int64)
 
 
+def _hidden(night: Night, loops: Loops) -> np.ndarray:
+    """Frames (bool) where a stem may not be heard as it is."""
+    near = night.rate // 20
+    hidden = night.excused_mask(near)
+    reach = REACH_PERIODS * night.block
+    for first, last in [*loops.hidden, *((m - near, m + reach + near) for m in night.missed)]:
+        hidden[max(first, 0) : max(last, 0)] = True
+    return hidden
+
+
 def find_stem_place_errors(night: Night, loops: Loops) -> list[Wrong]:
     """See the module."""
     song = next(s for s in night.songs if s.name == loops.song)
-    hidden = night.excused_mask(night.rate // 20)
-    for first, last in loops.hidden:
-        hidden[max(first, 0) : last] = True
+    hidden = _hidden(night, loops)
     bus = _mono(night.stems[loops.bus])
     steps, frames = changes(bus, song, loops, hidden, night.rate), _steps(song)
     wrong: list[Wrong] = []
+    for line in loops.lines:
+        step = _step_of(song, line)
+        first, last = (
+            int(frames[step]),
+            int(frames[min(step + loops.beats * STEPS, len(frames) - 1)]),
+        )
+        heard = (np.abs(bus[first:last]) > SILENCE) | hidden[first:last]
+        if not heard.any():
+            wrong.append(("stem_place_errors", loops.bus, first, last - first))
     for step in steps.tolist():
         first, last = int(frames[step]), int(frames[min(step + HALF, len(frames) - 1)])
         if wrong and first - sum(wrong[-1][2:]) < song.bar_frames(first):

@@ -1,7 +1,8 @@
 """A night as the audience's own recorder has it: what independent JACK clients captured, and truth.
 
-Nothing here comes from segue. All frames are indices into the arrays; JACK frame = start + index.
-All arrays are float32 and equally long; a bus of n channels is (frames, n).
+Nothing here comes from segue but which cycles it says it missed. All frames are indices into the
+arrays; JACK frame = start + index. All arrays are float32 and equally long; a bus of n channels is
+(frames, n).
 """
 
 from __future__ import annotations
@@ -81,10 +82,10 @@ class Fill:
 
 @dataclass(frozen=True)
 class Loops:
-    """Looping stems that hands had come in in a song, one at a time. bus: the stems bus that carries
-    nothing else. beats: of a pass. lines: the true phrase lines at which one had to come in, in
-    order; after `end` nothing of them is left. hidden: spans in which they may not be heard as they
-    are (DRY, a fill in their place). struck: every note of theirs begins sharply (percussion)."""
+    """Looping stems that hands had come in in a song, one at a time. bus: the stems bus that
+    carries nothing else. beats: of a pass. lines: the true phrase lines at which one had to come
+    in, in order; after `end` nothing of them is left. hidden: spans in which they may not be heard
+    as they are (DRY, a fill in their place). struck: every note of theirs begins sharply."""
 
     bus: str
     song: str
@@ -116,8 +117,9 @@ class Night:
     client, or the recorder itself, missed cycles too. skipped: names of what the gig left out.
     click: the bus that counts in. count_ins: from its first beat to the song's. standbys: spans in
     which nothing generated may be heard. muted: spans in which a scene has an AI bus off, by name.
-    dries: from a hand's press of DRY to the next. captures, loops, fills: what hands asked for; buses
-    of fills are silent otherwise. voltages: control voltages of voices.
+    dries: from a hand's press of DRY to the next. captures, loops, fills: what hands asked for;
+    buses of fills are silent otherwise. voltages: control voltages of voices. missed: first frames
+    of cycles that segue says it missed (judge_misses.py); block: frames of the server's period.
     """
 
     rate: int
@@ -141,6 +143,8 @@ class Night:
     loops: Sequence[Loops] = ()
     fills: Sequence[Fill] = ()
     voltages: Sequence[Voltages] = ()
+    missed: Sequence[int] = ()
+    block: int = 128
 
     @property
     def frames(self) -> int:

@@ -21,7 +21,8 @@ from engine.bench.native import Recording
 from engine.gig.band import play
 from engine.gig.hands import HandsError
 from engine.gig.hearing import night_of
-from engine.gig.judge import find_all, judge
+from engine.gig.judge import Finding, find_all, judge
+from engine.gig.judge_misses import miss_kinds, of_a_miss
 from engine.gig.night import Night
 from engine.gig.players import RATE, NightPlayed, Players
 from engine.gig.poster import poster
@@ -35,17 +36,20 @@ __all__ = ["GigError", "run_gig"]
 log = logging.getLogger("segue.gig")
 
 
-def _misses(left: NightPlayed, native: Recording) -> dict[str, int]:
-    """Cycles late or lost by segue's own count, by the native client's, and those only ours."""
+def _misses(left: NightPlayed, native: Recording, heard: Recording) -> dict[str, Any]:
+    """Cycles late or lost by segue's own count, by the native client's, those only ours, and what
+    is known of ours."""
     missed = native.missed()
     ours = [f for m in left.misses for f in m.frames]
     near = native.block
     alone = [f for f in ours if not len(missed) or np.abs(missed - f).min() > near]
+    others = np.concatenate([missed, heard.missed()])
     return {
         "segue": len(ours),
         "native": len(missed),
         "excess": len(alone),
         "cycles": sum(m.cycles for m in left.misses),
+        "kinds": miss_kinds(ours, [f for m in left.misses for f in m.long], others, near),
     }
 
 
@@ -81,6 +85,15 @@ def run_gig(
         return _night(plan, played, Path(folder), picture)
 
 
+def _fact(night: Night, f: Finding) -> dict[str, Any]:
+    """For people. of_a_miss: of clicks and dry gaps, whether a missed cycle explains it."""
+    fact: dict[str, Any] = {"kind": f.kind, "bus": f.bus, "second": round(f.frame / night.rate, 3),
+                            "frames": f.frames}  # fmt: skip
+    if f.kind in ("clicks", "dry_gap_frames"):
+        fact["of_a_miss"] = of_a_miss(night, f.kind, f.frame)
+    return fact
+
+
 def _night(
     plan: Evening,
     played: np.ndarray,
@@ -99,10 +112,7 @@ def _night(
     recording, beside = heard.recording(), native.recording()
     night = night_of(plan, played, recording, beside, first, left)
     found = find_all(night)
-    facts = [
-        {"kind": f.kind, "bus": f.bus, "second": round(f.frame / RATE, 3), "frames": f.frames}
-        for f in found
-    ]
+    facts = [_fact(night, f) for f in found]
     (folder / "findings.json").write_text(json.dumps(facts, indent=1))
     if wav is not None:
         soundfile.write(wav, night.main, plan.rate, subtype="PCM_24")
@@ -115,7 +125,7 @@ def _night(
     return {
         **judge(night, found),
         "minutes": round(plan.frames / RATE / 60.0, 2),
-        "misses": _misses(left, beside),
+        "misses": _misses(left, beside, recording),
         "faults": [{"name": f.name, "second": round(f.frame / RATE, 2)} for f in left.faults],
         "excused_frames": int(night.excused_mask().sum()),
         "missed_cues": left.missed_cues,

@@ -24,6 +24,7 @@ from engine.bench.jackd import JackServer
 from engine.bench.native import Witness
 from engine.control_socket import ask_conductor
 from engine.gig.hands import Keyboard, Pads
+from engine.gig.judge_misses import LONG
 from engine.ledger import LedgerCursor
 from engine.patch import CAPTURE_MAKER
 from engine.shm import Shared
@@ -74,10 +75,11 @@ def pids_of(module: str, folder: Path) -> list[int]:
 @dataclass
 class Missed:
     """Segue's own misses. frames: first frames of cycles that were late by its own clock, or never
-    processed. cycles: in all."""
+    processed; long: of those that took over half of a period themselves. cycles: in all."""
 
     frames: list[int] = field(default_factory=list)
     cycles: int = 0
+    long: list[int] = field(default_factory=list)
 
 
 def missed_in(rows: np.ndarray) -> list[int]:
@@ -144,7 +146,9 @@ class Segue:
             return Missed()
         rows = np.concatenate(self._rows)
         np.save(self.folder / "ledger.npy", rows)
-        return Missed(missed_in(rows), clock.callbacks)
+        period_ns = rows["frames"] / clock.rate * 1e9
+        long = rows["frame"][(rows["late_us"] > 0) & (rows["wall_ns"] > LONG * period_ns)]
+        return Missed(missed_in(rows), clock.callbacks, long.tolist())
 
     def ready(self) -> bool:
         """Every process lives, and every role that something is made for has a stem."""
