@@ -401,7 +401,7 @@ int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, i
   return wrong;
 }
 
-#define DUCK_MOST 64
+#define DUCK_MOST 80 /* engine/state.py: MAX_SOURCES */
 
 static void duck(seg_desk *d, int n) {
   const float *keys[DUCK_MOST];

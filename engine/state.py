@@ -13,7 +13,7 @@ from engine.kernel import ffi
 from engine.layout import MAX_PLAYERS, MAX_STEMS, MAX_VOICES
 from engine.voice_memory import VOICE_MEMORY, forget
 
-MAX_SOURCES = 48
+MAX_SOURCES = 80  # a patch may have 76: 32 inputs, 16 voices, 8 players, 16 roles, and four more
 MAX_BUSES = 16
 MAX_CV = 16
 MAX_STREAMS = 32 + MAX_PLAYERS  # inputs and textures
