@@ -270,9 +270,11 @@ void seg_limit(float *left, float *right, int n, seg_limiter_state *s, double th
   }
 }
 
-/* Replace NaN and infinity by a decay from the last good value; bad[row] counts them. */
-int64_t seg_guard(float *rows, int64_t stride, int count, int n, int64_t *bad) {
+/* Replace NaN and infinity by a decay from the last good value; bad[row] counts them. held[row]: what
+ * left last, from one block to the next. */
+int64_t seg_guard(float *rows, int64_t stride, int count, int n, int64_t *bad, float *held) {
   int64_t all = 0;
+  if (n < 1) return 0;
   for (int r = 0; r < count; r++) {
     float *x = rows + r * stride;
     uint32_t worst = 0;
@@ -282,8 +284,9 @@ int64_t seg_guard(float *rows, int64_t stride, int count, int n, int64_t *bad) {
       bits &= 0x7f800000u;
       worst = bits > worst ? bits : worst;
     }
+    float hold = held[r];
+    held[r] = x[n - 1];
     if (worst != 0x7f800000u) continue;
-    float hold = 0;
     for (int i = 0; i < n; i++) {
       if (isfinite(x[i])) {
         hold = x[i];
@@ -294,6 +297,7 @@ int64_t seg_guard(float *rows, int64_t stride, int count, int n, int64_t *bad) {
       bad[r]++;
       all++;
     }
+    held[r] = hold;
   }
   return all;
 }
@@ -389,7 +393,8 @@ int64_t seg_desk_inputs(seg_desk *d, const float *in, int channels, int64_t t, i
       else
         memcpy(raw, row, sizeof(float) * (size_t)n);
     }
-    wrong += p->missing + seg_guard(row, d->stride, 1, n, d->bad + 2 * i);
+    float *held = d->held + 2 * d->source_count + i;
+    wrong += p->missing + seg_guard(row, d->stride, 1, n, d->bad + 2 * i, held);
     if (p->strip) seg_strip_run(p->strip, row, t, n);
   }
   for (int i = 0; i < d->pedal_count; i++) {
@@ -427,7 +432,7 @@ int64_t seg_desk_mix(seg_desk *d, int64_t t, int n) {
               &d->slicing, &d->started, &d->ended);
   }
   /* inputs again: what their strips made of them */
-  int64_t bad = seg_guard(d->sources, d->stride, 2 * d->source_count, n, d->bad);
+  int64_t bad = seg_guard(d->sources, d->stride, 2 * d->source_count, n, d->bad, d->held);
   for (int i = 0; i < d->generated_count; i++)
     seg_gain(source_row(d, d->generated[i]), d->stride, 2, t, n, d->ai);
   duck(d, n);
@@ -450,7 +455,8 @@ int64_t seg_desk_out(seg_desk *d, float *out, int channels, int64_t t, int n) {
   if (d->effect_count) {
     float *effects = source_row(d, d->first_effect);
     int rows = 2 * d->effect_count;
-    bad = seg_guard(effects, d->stride, rows, n, d->bad + 2 * d->first_effect);
+    float *held = d->held + 2 * d->source_count + d->input_count;
+    bad = seg_guard(effects, d->stride, rows, n, d->bad + 2 * d->first_effect, held);
     seg_gain(effects, d->stride, rows, t, n, d->ai);
     seg_mix(d->returns, d->return_count, t, n);
   }

@@ -331,6 +331,7 @@ typedef struct {
   int32_t source_count;
   int32_t bus_count;
   int64_t *bad;
+  float *held; /* values before the block: two a source, one an input as it came, two an effect */
   float *source_peaks;
   float *bus_peaks;
   seg_input *inputs;
@@ -443,7 +444,7 @@ void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_siz
                const seg_slicing *slicing, uint32_t *started, uint32_t *ended);
 void seg_limit(float *left, float *right, int n, seg_limiter_state *state, double threshold,
                double release);
-int64_t seg_guard(float *rows, int64_t stride, int count, int n, int64_t *bad);
+int64_t seg_guard(float *rows, int64_t stride, int count, int n, int64_t *bad, float *held);
 void seg_peaks(const float *rows, int64_t stride, int count, int n, float decay, float *peaks);
 void seg_gather(const float *interleaved, int channels, int channel, int n, float gain, float *x);
 void seg_scatter(float *interleaved, int channels, int channel, int n, const float *x);

@@ -163,6 +163,8 @@ class Mixer:
         desk.sources, desk.buses, desk.stride = self._sources, self._buses, MAX_FRAMES
         desk.source_count, desk.bus_count = len(self.names), len(self.buses)
         desk.bad = pointer(self.not_finite, "int64_t *")
+        guarded = 2 * len(self.names) + len(patch.inputs) + 2 * len(EFFECTS)
+        desk.held = self.keep("float[]", guarded)
         desk.source_peaks = pointer(self.source_peaks)
         desk.bus_peaks = pointer(self.bus_peaks)
         desk.first_effect = self.index[f"effect.{EFFECTS[0]}"]

@@ -149,12 +149,14 @@ def test_guard_replaces_and_counts_exactly_what_is_not_finite(seed: int, bad: fl
     holes[1] = False
     y = np.where(holes, np.float32(bad), x)
     counts = np.zeros(3, np.int64)
-    total = lib.seg_guard(pointer(y), 200, 3, 200, pointer(counts, "int64_t *"))
+    held = np.zeros(3, np.float32)
+    total = lib.seg_guard(pointer(y), 200, 3, 200, pointer(counts, "int64_t *"), pointer(held))
     assert total == holes.sum()
     assert np.array_equal(counts, holes.sum(axis=1))
     assert np.array_equal(y[~holes], x[~holes])
     assert np.isfinite(y).all()
     assert np.abs(y).max() <= np.abs(x).max()
+    assert np.array_equal(held, y[:, -1])
 
 
 def test_peaks_hold_and_decay() -> None:

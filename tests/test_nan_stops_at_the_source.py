@@ -105,6 +105,24 @@ def test_in_a_stem_of_the_arena(bad: float) -> None:
     assert np.array_equal(out[:, 2], audio[:, 1])
 
 
+@pytest.mark.parametrize("block", [1, 64, 65, 1031])
+def test_block_size_changes_no_bit_of_what_takes_its_place(block: int) -> None:
+    """It dies away from the last good value, also where that is of the block before."""
+    audio = np.full((2062, 3), 0.3, np.float32)
+    audio[512:530] = audio[1031:1040] = audio[1300:1310] = np.nan
+    stem = np.full((2, 2062), 0.2, np.float32)
+    stem[:, 640:650] = np.inf
+
+    def played(size: int) -> np.ndarray:
+        stage = Stage(PATCH, block=size)
+        stage.stem(stem)
+        return stage.play(audio)
+
+    wanted = played(128)
+    assert np.abs(np.diff(wanted[:600, 2])).max() < 0.3 * (1 - 0.97**18) + 1e-6  # it comes back
+    assert np.array_equal(played(block), wanted)
+
+
 def test_where_everything_is_bad_the_voices_still_sound() -> None:
     stage = Stage(PATCH, SOUNDFONT)
     stage.note("midi_notes", NoteKind.ON)
