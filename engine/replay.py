@@ -35,6 +35,8 @@ from engine.tracks import TrackError, read_track
 
 CHANNELS_MAX = 256
 FRAME_MAX = 2**60
+# what comes of values that no patch of ours has
+NONSENSE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
 _K = AdmittedKind
 
 
@@ -118,7 +120,11 @@ class Replay:
     def _engine(self, life: Life) -> LivePerformance:
         """As the audio process of then began, but for the rings: empty, with its epochs."""
         facts = life.facts
-        shared = Shared.private(self.patch, inserts=self._proved_inserts(facts.get("inserts")))
+        inserts = self._proved_inserts(facts.get("inserts"))
+        try:
+            shared = Shared.private(self.patch, inserts=inserts)
+        except NONSENSE as error:
+            raise SessionError(f"patch.json cannot be performed ({error!r})") from None
         shared.arena = self._arena
         soundfont = self._find_soundfont(facts.get("soundfont"))
         try:
@@ -136,12 +142,12 @@ class Replay:
             rate = float(facts["rate"])
             if rate != self._session_rate:
                 raise ValueError(f"rate {rate:g} in a session at {self._session_rate:g}")
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        except NONSENSE as error:
             raise SessionError(f"the head of an audio process is broken ({error!r})") from None
         _refuse_nonsense(life, channels, len(self.patch.roles))
         try:
             engine = LivePerformance(self.patch, shared, channels, rate, soundfont, life.snapshot)
-        except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        except NONSENSE as error:
             raise SessionError(f"patch.json cannot be performed ({error!r})") from None
         streams = engine.state[0]["streams"][len(self.patch.inputs) :]
         streams["fade"], streams["epoch"] = 1.0, 0  # what they gave is on tape as it sounded

@@ -9,6 +9,7 @@ leave. Not real-time safe.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,21 @@ import mido
 import numpy as np
 import soundfile
 
+from engine.admission import VALUE_MAX
 from engine.admitted import AdmittedKind, data_of
-from engine.layout import COMMAND, CommandKind, ReportKind
+from engine.layout import COMMAND, NOTE, CommandKind, NoteKind, ReportKind
 from engine.mixer import BUS_ORDER
 from engine.replay import Block, Replay
-from engine.session import Session, section_of
+from engine.session import Session, SessionError, section_of
 from engine.slices import is_line
 from engine.tracks import TrackError, file_name, read_track
+from engine.voice_memory import BEND_MIDDLE
 
 TICKS = 960  # a quarter note
 JUMP_BEATS = 0.01  # a beat that is further off is a new one, not the old tempo going on
 BAR_MAX = 255  # beats of a bar: a time signature's numerator is one byte
 DRUM_CHANNEL = 9
+MODE_FIRST = 120  # of controllers, from here on they are orders
 GAP_FRAMES = 960  # a shorter one needs no marker
 
 
@@ -38,7 +42,11 @@ def export(session: Session, replay: Replay, folder: Path) -> int:
     notes: list[tuple[int, int, int, int, bool]] = []
     files = _render(session, replay, folder, notes)
     files += _stems(session, folder)
-    midi_file(session, notes).save(folder / "performance.mid")
+    try:
+        made = midi_file(session, notes)
+    except (TypeError, ValueError) as error:  # a programme that is none, say
+        raise SessionError(f"patch.json or the log makes no MIDI file ({error})") from None
+    made.save(folder / "performance.mid")
     return files + 1
 
 
@@ -195,6 +203,7 @@ def midi_file(session: Session, notes: list[tuple[int, int, int, int, bool]]) ->
     for frame, text in _markers(session):
         times.append((tick(frame), mido.MetaMessage("marker", text=_latin(text))))
     made.tracks.append(_track("segue", times))
+    told = list(_told(session))
     for v, (name, voice) in enumerate(session.patch.voices.items()):
         channel = DRUM_CHANNEL if voice.drums else v % 9
         events: list[tuple[int, Any]] = [
@@ -205,8 +214,32 @@ def midi_file(session: Session, notes: list[tuple[int, int, int, int, bool]]) ->
                 kind = "note_on" if on else "note_off"
                 message = mido.Message(kind, note=key, velocity=velocity, channel=channel)
                 events.append((tick(frame), message))
+        events += [
+            (tick(frame), _message(kind, key, value, channel))
+            for frame, slot, kind, key, value in told
+            if slot == v
+        ]
         made.tracks.append(_track(name, events))
     return made
+
+
+def _told(session: Session) -> Iterator[tuple[int, int, int, int, int]]:
+    """(frame, voice, kind, key, value) of all that voices were told beside notes."""
+    for life in session.lives:
+        for record in life.records[life.records["kind"] == AdmittedKind.NOTES]:
+            frame, _, value, _, voice, kind, _, key, *_ = data_of(record, NOTE)[0].tolist()
+            plain = key < MODE_FIRST and 0 <= value <= VALUE_MAX
+            if kind in (NoteKind.CC, NoteKind.BEND, NoteKind.PROGRAM) and plain:
+                yield frame, voice, kind, key, value
+
+
+def _message(kind: int, key: int, value: int, channel: int) -> mido.Message:
+    if kind == NoteKind.BEND:
+        return mido.Message("pitchwheel", pitch=value - BEND_MIDDLE, channel=channel)
+    value = min(value, 127)
+    if kind == NoteKind.PROGRAM:
+        return mido.Message("program_change", program=value, channel=channel)
+    return mido.Message("control_change", control=key, value=value, channel=channel)
 
 
 def _latin(text: str) -> str:

@@ -70,6 +70,27 @@ def test_midi_lies_on_the_sound(stage: RecordedStage, tmp_path: Path) -> None:
     assert notes == [("note_on", 62, 0.5), ("note_off", 62, 0.75)]
 
 
+def test_pedal_bend_and_programme_lie_beside_the_notes(stage: RecordedStage) -> None:
+    at = stage.t
+    for kind, fields in (
+        (NoteKind.CC, {"key": 64, "value": 127}),
+        (NoteKind.BEND, {"key": 0, "value": 8192 + 500}),
+        (NoteKind.PROGRAM, {"key": 0, "value": 12}),
+        (NoteKind.CC, {"key": 123, "value": 0}),
+    ):
+        stage.note("midi_notes", kind, frame=at + 24_000, voice=1, **fields)
+    stage.play(30_000)
+    stage.turn()
+    now, found = 0.0, []
+    for message in midi_file(read_session(stage.take), []):
+        now += message.time
+        if not message.is_meta and now:
+            found.append((message.type, message.channel, round(now, 3)))
+    second = round((at + 24_000 - START) / RATE, 3)
+    wanted = ("control_change", "pitchwheel", "program_change")
+    assert found == [(kind, 1, second) for kind in wanted]
+
+
 def markers(session: Session) -> list[str]:
     made = midi_file(session, [])
     return [m.text for m in made.tracks[0] if m.type == "marker"]

@@ -24,6 +24,7 @@ from engine.patch_cv import Cv
 from engine.recorder import Keeper, _keeper
 from engine.replay import Replay
 from engine.replay_check import Check, check
+from engine.replay_export import export
 from engine.session import Session, SessionError, read_session
 from engine.shm import Shared
 from engine.tracks import HEADER_BYTES, tap_dtype
@@ -233,6 +234,32 @@ def test_tracks_are_read_by_others_cut_off_in_a_sample_too(take: Path) -> None:
     assert rate == 48_000
     assert np.array_equal(audio, session.tracks["bus.main"][: len(audio)])
     assert len(audio) == session.frames - 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("voices", "one", "to", "main"), 2**63),
+        (("outputs", "cue", "level_db"), 10**30),
+        (("inputs", "mic", "strip", "highpass_hz"), "x"),
+        (("clock", "beats_per_bar"), float("nan")),
+        (("voices", "one", "program"), [1, 2, 3]),
+        (("cv", "slow", "seed"), 10**30),
+        (("cv", "slow", "width_ms"), 1e308),
+    ],
+)
+def test_patch_of_a_session_that_no_loader_has_seen_is_refused_in_words(
+    take: Path, tmp_path: Path, keys: tuple[str, ...], value: object
+) -> None:
+    path = take / "patch.json"
+    patch = json.loads(path.read_text())
+    place = patch
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    path.write_text(json.dumps(patch))
+    with pytest.raises(SessionError):
+        export(read_session(take), Replay(read_session(take)), tmp_path / "out")
 
 
 # ---- the disk

@@ -74,7 +74,7 @@ def compare(session: Path, recording: Recording) -> tuple[int, int, int | None]:
     """All outputs as rendered again against the capture: (frames compared, frames different, first
     of them). Until an audio process has faded in, the dry path is heard beside it or in its place.
 
-    What the session itself knows to be lost counts as lost, as a log may end in a conductor's death.
+    What the session itself knows to be lost counts as lost: a log may end in a conductor's death.
     The interface and segue feed each other, so one of the two ways takes a period more; JACK
     chooses which when they are connected: once in each life of the audio process, for all of it.
     """
