@@ -14,7 +14,6 @@ import logging
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from engine.notify import notify
 from engine.patch import Patch
 from engine.roster import Part, roster
 from engine.shm import Shared
@@ -39,6 +39,8 @@ STALL_S = 0.4  # the frame counter stands still: the sound server has gone or ha
 BACKOFF_FIRST_S = 0.05
 BACKOFF_FACTOR = 1.5
 BACKOFF_MAX_S = 1.0
+PATIENCE_MAX = 4.0
+FEED_S = 1.0  # between two words to systemd's watchdog
 HEALTHY_S = 10.0
 STOP_S = 2.0
 HEAD_START_S = 2.0  # at most, for the audio process: sound first, all others join
@@ -106,6 +108,7 @@ class Child:
     retry_at: float = 0.0
     backoff: float = BACKOFF_FIRST_S
     restarts: int = -1
+    patience: float = 1.0  # times its load time: longer after each that it was killed in
 
     def become(self, life: Life) -> None:
         assert life in LIFE_STEPS[self.life], f"{self.part.name}: {self.life} to {life}"
@@ -140,6 +143,7 @@ class Supervisor:
     _forgiven: float = field(init=False, default=0.0)
     _ready: bool = field(init=False, default=False)
     _tended: float = field(init=False, default=0.0)
+    _fed: float = field(init=False, default=0.0)
 
     def run(self) -> int:
         for stale in sweep():
@@ -174,7 +178,7 @@ class Supervisor:
             beside = self.beside(self.shared) if self.beside else contextlib.nullcontext()
             with beside:
                 self._watch(end)
-            self._notify("STOPPING=1")
+            notify("STOPPING=1")
             self._end()
         finally:
             for child in self.children:
@@ -243,13 +247,16 @@ class Supervisor:
         if beat > child.started:
             if child.life is Life.STARTING:
                 child.become(Life.RUNNING)
+                child.patience = 1.0
             silent = now - beat > child.part.silent_s
         else:
-            silent = now - child.started > child.part.load_s
+            silent = now - child.started > child.part.load_s * child.patience
         return bool(silent and now > self._forgiven)
 
     def _lost(self, child: Child, now: float, how: str) -> None:
         log.warning("%s %s; starting it again", child.part.name, how)
+        if child.life is Life.STARTING and how == HUNG:
+            child.patience = min(PATIENCE_MAX, child.patience * BACKOFF_FACTOR)
         if how == HUNG and child.process is not None:
             child.process.send_signal(signal.SIGUSR1)  # where? (engine/process.py)
             time.sleep(TELL_S)
@@ -322,8 +329,10 @@ class Supervisor:
                 for child in self.children[1:]:
                     if child.process is None:
                         child.retry_at = now
-                self._notify("READY=1")
-            self._notify("WATCHDOG=1")
+                notify("READY=1")
+            if now - self._fed >= FEED_S:
+                self._fed = now
+                notify("WATCHDOG=1")
         elif now > self._forgiven and now - self._moved > STALL_S:
             self._lost(audio, now, f"made no sound for {STALL_S} s")
 
@@ -340,7 +349,7 @@ class Supervisor:
             self._covered = covered
             log.info("the dry inputs are played %s", "beside it" if covered else "by segue again")
 
-    # ---- the end, and systemd
+    # ---- the end
 
     def _end(self) -> None:
         """Everybody else first, then the audio process with its fade, then who records that."""
@@ -381,16 +390,3 @@ class Supervisor:
             if t != last:
                 moved, last = now, t
             time.sleep(0.001)
-
-    def _notify(self, message: str) -> None:
-        """sd_notify: a datagram to the socket systemd names, if it does."""
-        address = os.environ.get("NOTIFY_SOCKET")
-        if not address:
-            return
-        if address.startswith("@"):
-            address = "\0" + address[1:]
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram,
-            contextlib.suppress(OSError),
-        ):
-            datagram.sendto(message.encode(), address)

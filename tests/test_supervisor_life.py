@@ -5,26 +5,21 @@ from __future__ import annotations
 import errno
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
+from supervised import Stage, gone, made, pid, play
 
-from engine import shm_folder
 from engine import supervisor as supervisor_module
-from engine.bench.child import end_process
-from engine.bench.jackd import wait_until
-from engine.patch import Output, Patch
+from engine.patch import Patch
 from engine.roster import Part
 from engine.shm import Shared
-from engine.shm_records import CLOCK, DRY_MAY, AudioPhase
+from engine.shm_records import DRY_MAY
 from engine.status import _processes
 from engine.supervisor import (
     BACKOFF_FIRST_S,
@@ -33,86 +28,17 @@ from engine.supervisor import (
     HEALTHY_S,
     HOPELESS,
     LIFE_STEPS,
+    PATIENCE_MAX,
     Child,
     Life,
-    Supervisor,
 )
-
-PATCH = Patch(outputs={"main": Output((1, 2))})
-DEADLINE_S = 20.0
-# A part that does as the file named after it says; beside it the ways a part may go.
-FAKE = """
-import os, signal, sys
-folder, code = sys.argv[1], sys.argv[2]
-if code == "waits":
-    signal.pause()
-sys.exit(int(code))
-"""
 
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(shm_folder, "SHM_ROOT", tmp_path)
-    (tmp_path / "fake_part.py").write_text(FAKE)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    made = Stage(tmp_path)
-    yield made
-    for child in made.supervisor.children:
-        made.supervisor._kill(child)
-
-
-class Stage:
-    """A supervisor whose clock is `now`. Heartbeats are given by beat(); only a child's end is
-    waited for in wall time, with a deadline."""
-
-    def __init__(self, folder: Path) -> None:
-        self.supervisor = Supervisor(PATCH)
-        self.supervisor.shared = Shared.create(folder / "performance", PATCH)
-        self.now = time.monotonic()
-
-    def children(self, **codes: str) -> list[Child]:
-        """name -> exit code, or waits. The first stands where the audio process stands."""
-        parts = [
-            Part(name, "fake_part", (code,), silent_s=1.0, load_s=5.0)
-            for name, code in codes.items()
-        ]
-        self.supervisor.children = [Child(part) for part in parts]
-        return self.supervisor.children
-
-    def tick(self, after: float = 0.01) -> None:
-        """The supervisor looks often, as it does."""
-        end = self.now + after
-        while self.now < end - 1e-9:
-            self.now = min(end, self.now + 0.1)
-            self.supervisor.tick(self.now)
-
-    def stand_still(self, seconds: float) -> None:
-        """The machine does nothing at all for so long."""
-        self.now += seconds
-        self.supervisor.tick(self.now)
-
-    def beat(self, child: Child) -> None:
-        shared = self.supervisor.shared
-        shared.heartbeats[shared.names.index(child.part.name)] = int(self.now * 1e9)
-
-    def ended(self, child: Child) -> None:
-        """Wait until the child's process has ended; nothing has looked at it yet."""
-        assert child.process is not None
-        pidfd = os.pidfd_open(child.process.pid)
-        ready, _, _ = select.select([pidfd], [], [], DEADLINE_S)
-        os.close(pidfd)
-        assert ready
-
-
-def pid(child: Child) -> int:
-    assert child.process is not None
-    return child.process.pid
-
-
-def gone(number: int) -> bool:
-    """Ended and reaped: no zombie."""
-    return not Path(f"/proc/{number}").exists()
+    stage = made(tmp_path, monkeypatch)
+    yield stage
+    stage.end()
 
 
 def test_steps_of_a_life() -> None:
@@ -227,6 +153,30 @@ def test_child_that_never_beats_is_killed_after_its_load_time(stage: Stage) -> N
     assert pid(pool) != before
 
 
+def test_a_load_that_took_too_long_gets_longer_the_next_time(stage: Stage) -> None:
+    """A machine with too much to do is slow: starting everything again for ever helps nobody."""
+    _, pool = stage.children(audio="waits", pool="waits")
+    waits = []
+    stage.tick()
+    for _ in range(6):
+        before, begun = pid(pool), stage.now
+        while pool.process is None or pid(pool) == before:
+            stage.tick(0.1)
+        waits.append(stage.now - begun)
+    assert waits[0] == pytest.approx(5.0, abs=0.2)
+    assert waits[1] == pytest.approx(7.5, abs=0.3)
+    assert waits[-1] == pytest.approx(5.0 * PATIENCE_MAX, abs=BACKOFF_MAX_S + 0.2)
+    stage.now += 0.1
+    stage.beat(pool)
+    stage.tick()
+    os.kill(before := pid(pool), signal.SIGKILL)
+    stage.ended(pool)
+    stage.tick(BACKOFF_MAX_S + 0.1)
+    assert (after := pid(pool)) != before
+    stage.tick(5.3)
+    assert gone(after)
+
+
 def test_a_predecessors_promise_to_be_busy_does_not_cover_its_successor(stage: Stage) -> None:
     _, pool = stage.children(audio="waits", pool="waits")
     stage.tick()
@@ -284,14 +234,6 @@ class Bypass:
         pass
 
 
-def play(stage: Stage, audio: Child, callbacks: int) -> None:
-    """The audio process publishes a block."""
-    clock = np.zeros(1, CLOCK)
-    clock["callbacks"], clock["pid"], clock["state"] = callbacks, pid(audio), AudioPhase.RUNNING
-    clock["rate"] = 48000.0
-    stage.supervisor.shared.sections["clock"].write(clock)
-
-
 def test_a_new_audio_process_may_play_only_once_its_ports_are_connected(stage: Stage) -> None:
     bypass = Bypass()
     stage.supervisor.bypass = bypass
@@ -344,80 +286,6 @@ def test_a_system_that_can_start_nothing_takes_nobody_down(
         stage.beat(audio)
     assert not gone(pid(pool))
     assert pid(audio) == before
-
-
-PERFORMANCE = """
-import sys
-from pathlib import Path
-from engine import shm_folder, supervisor
-from engine.patch import Output, Patch
-from engine.roster import Part
-
-shm_folder.SHM_ROOT = Path(sys.argv[1])
-parts = [Part(name, "told_part", (sys.argv[1],)) for name in ("audio", "pool")]
-supervisor.roster = lambda *_: parts
-supervisor.HEAD_START_S = 0.0
-sys.exit(supervisor.Supervisor(Patch(outputs={"main": Output((1, 2))})).run())
-"""
-# Notes which signals it is told, and leaves at the usual one.
-TOLD = """
-import os, signal, sys
-told = os.path.join(sys.argv[2], str(os.getpid()) + ".told")
-
-def note(number, _):
-    with open(told, "a") as file:
-        print(signal.Signals(number).name, file=file)
-    if number == signal.SIGTERM:
-        sys.exit(0)
-
-for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-    signal.signal(number, note)
-open(told, "w").close()
-while True:
-    signal.pause()
-"""
-
-
-@pytest.fixture
-def at_a_terminal(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts a performance of two processes, as a shell does that may put words before it."""
-    (tmp_path / "told_part.py").write_text(TOLD)
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*before: str) -> subprocess.Popen[bytes]:
-        started.append(
-            subprocess.Popen(
-                [*before, sys.executable, "-c", PERFORMANCE, str(tmp_path)],
-                env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[1]}"},
-                start_new_session=True,
-            )
-        )
-        assert wait_until(lambda: len(list(tmp_path.glob("*.told"))) == 2, DEADLINE_S)
-        return started[-1]
-
-    yield start
-    for performance in started:
-        end_process(performance, DEADLINE_S)
-
-
-@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGINT])
-def test_a_terminal_that_is_closed_ends_a_performance_in_order(
-    at_a_terminal: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, how: signal.Signals
-) -> None:
-    performance = at_a_terminal()
-    os.killpg(performance.pid, how)  # as a terminal does
-    assert performance.wait(DEADLINE_S) == 0
-    assert [f.read_text() for f in tmp_path.glob("*.told")] == ["SIGTERM\n"] * 2
-    assert not list(tmp_path.glob("segue-*"))
-
-
-def test_a_performance_under_nohup_outlives_its_terminal(
-    at_a_terminal: Callable[..., subprocess.Popen[bytes]],
-) -> None:
-    performance = at_a_terminal("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
-    status = Path(f"/proc/{performance.pid}/status").read_text()
-    ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
-    assert ignored & 1 << (signal.SIGHUP - 1)
 
 
 ENTERS = "import sys; from engine.process import enter; enter(sys.argv[1], 'midi'); print('in')"
