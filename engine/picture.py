@@ -157,6 +157,7 @@ class _Canvas:
                 self._fill(0, self.tops[k], WIDTH, self.tops[k + 1], STRIPE)
         per = self.picture.bars_per_phrase
         gap = self._bar_gap()
+        phrases_to = bars_to = 0.0  # no word is written over the one before it
         for k, second in enumerate(self.picture.bars):
             if not 0 <= second <= self.picture.seconds:
                 continue
@@ -164,12 +165,15 @@ class _Canvas:
             phrase = (bar - 1) % per == 0
             if phrase:
                 self._line(x, TOP, x, bottom, PHRASE_LINE, 1.2)
-                if gap * per > 44:
-                    self._text(x + 4, TOP + 1, f"phrase {(bar - 1) // per + 1}", 12, SOFT)
+                words = f"phrase {(bar - 1) // per + 1}"
+                if gap * per > 44 and x > phrases_to:
+                    self._text(x + 4, TOP + 1, words, 12, SOFT)
+                    phrases_to = x + 8 + self._width(words, 12)
             elif gap > 5:
                 self._line(x, TOP + 20, x, bottom, BAR_LINE, 1.0)
-            if phrase or gap > 26:
+            if (phrase or gap > 26) and x > bars_to:
                 self._text(x + 4, TOP + 19, str(bar), 13, INK if phrase else SOFT)
+                bars_to = x + 8 + self._width(str(bar), 13)
         self._text(LEFT - 14, TOP + 19, "bar", 13, SOFT, right=True)
 
     def _lane(self, lane: Lane, top: float, height: float) -> None:

@@ -104,7 +104,13 @@ def played(folder: Path) -> Heard:
 def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
     whole = played(tmp_path_factory.getbasetemp())
     done = replace(whole.done, said=list(whole.done.said))
-    return replace(whole, captured=whole.captured.copy(), done=done, events=list(whole.events))
+    return replace(
+        whole,
+        captured=whole.captured.copy(),
+        played=whole.played.copy(),
+        done=done,
+        events=list(whole.events),
+    )
 
 
 def wrong(heard: Heard) -> list[str]:
@@ -173,6 +179,25 @@ def spoil(heard: Heard, fault: str) -> None:
 def test_what_is_wrong_is_named(heard: Heard, fault: str) -> None:
     spoil(heard, fault)
     assert any(fault in said for said in wrong(heard)), wrong(heard)
+
+
+def test_a_rest_of_everybody_is_no_fault_and_a_stem_that_is_not_heard_is_one(heard: Heard) -> None:
+    part = part_of(heard)
+    heard.played[part.at(4) : part.at(6)] = 0.0
+    heard.captured[part.at(4) : part.at(6), :2] = 0.0
+    assert any("of silence" in said for said in wrong(heard))  # the drums' stem plays
+    end = {"event": "stem_ended", "frame": part.at(3), "id": 1, "slot": 0, "a": 0, "b": 0}
+    heard.events.append(end)
+    assert wrong(heard) == []
+
+
+def test_a_click_of_a_missed_cycle_is_told_apart(heard: Heard) -> None:
+    at = part_of(heard).end + RATE
+    at -= at % 128
+    heard.captured[at : at + 128, 0] = 0.1
+    facts = judge_rehearsal(replace(heard, missed=[at - 128]))
+    assert facts["wrong"] == []
+    assert facts["clicks"] > facts["clicks_of_our_own"] == 0
 
 
 def test_a_picture_is_drawn(heard: Heard, tmp_path: Path) -> None:

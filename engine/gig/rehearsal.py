@@ -22,6 +22,7 @@ import soundfile
 from engine.control_socket import ask_conductor
 from engine.gig.hands import HandsError, call
 from engine.gig.hearing import excused_spans
+from engine.gig.judge_misses import miss_kinds
 from engine.gig.rehearsal_judge import Heard, judge_rehearsal
 from engine.gig.rehearsal_plan import OUTRO_S, RATE, Part, Rehearsed, parts_of, played_to
 from engine.gig.stage import GigError, Segue, Stage, wait_to
@@ -152,9 +153,15 @@ def rehearse(
         night = Heard(
             patch, parts, played, captured, done, events, first,
             excused_spans([recording, beside], first),
+            [f - first for f in missed.frames], recording.block,
         )  # fmt: skip
         facts = judge_rehearsal(night)
-        facts["misses"] = {"segue": len(missed.frames), "native": len(beside.missed())}
+        others = np.concatenate([beside.missed(), recording.missed()])
+        facts["misses"] = {
+            "segue": len(missed.frames),
+            "native": len(beside.missed()),
+            "kinds": miss_kinds(missed.frames, missed.long, others, recording.block),
+        }
         if keep is not None:
             main = captured[:, [int(c) - 1 for c in patch.outputs["main"].channels]]
             soundfile.write(folder / "gig.wav", main, RATE, subtype="PCM_24")

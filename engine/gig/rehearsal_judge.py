@@ -4,7 +4,7 @@ engine/gig/rehearsal.py. Pure, but for drawing the picture."""
 from __future__ import annotations
 
 import collections
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from engine.gig.judge import (
     runs,
     sounding,
 )
+from engine.gig.judge_misses import of_a_miss
 from engine.gig.judge_songs import CLICK_SECONDS, struck
 from engine.gig.night import DryPath, Night, Span
 from engine.gig.night import Song as Sung
 from engine.gig.poster import levels
 from engine.gig.rehearsal_plan import RATE, Part, Rehearsed
-from engine.patch import Patch
+from engine.patch import PERFORMER, Patch
 from engine.patch_cv import Cv
 from engine.picture import Lane, Mark, Picture, draw
 from engine.picture import Span as Drawn
@@ -48,7 +49,8 @@ ACCEPTED = {  # how a hand is answered that gets what it wants
 class Heard:
     """played: what went into segue's inputs; captured: every output channel; both (frames,
     channels), from frame `first` of the server on. events: the log. excused: spans that other
-    clients missed too."""
+    clients missed too; missed: first frames of cycles that segue says it missed, in the captures'
+    frames; block: frames of a period."""
 
     patch: Patch
     parts: list[Part]
@@ -58,6 +60,8 @@ class Heard:
     events: list[dict[str, Any]]
     first: int
     excused: list[Span]
+    missed: list[int] = field(default_factory=list)
+    block: int = 128
 
     def bus(self, name: str) -> np.ndarray | None:
         """What a bus's channels carried, (frames, n)."""
@@ -83,10 +87,20 @@ class Heard:
             Sung(p.song.name, p.one, p.end, b, p.song.beats_per_bar)
             for p, b in zip(self.parts, beats, strict=True)
         ]
-        line = np.ascontiguousarray(self.played[:, 0])
+        lines = {name: self.played[:, k] for name, k in self.lines().items()}
+        dry = {name: DryPath(line, line) for name, line in lines.items()}
         return Night(
-            RATE, self.first, songs, main, {"played": DryPath(line, line)}, excused=self.excused
-        )
+            RATE, self.first, songs, main, dry,
+            excused=self.excused, missed=self.missed, block=self.block,
+        )  # fmt: skip
+
+    def lines(self) -> dict[str, int]:
+        """Columns of `played` that carry an input's sound, by its name."""
+        return {
+            name: int(i.channel) - 1
+            for name, i in self.patch.inputs.items()
+            if i.stream != PERFORMER and i.channel is not None
+        }
 
     def draw(self, path: Path, facts: dict[str, Any]) -> None:
         """A PNG of it."""
@@ -96,8 +110,11 @@ class Heard:
                 Drawn(p.one / RATE, p.end / RATE, f"{p.song.name}: {p.bars} bars", "played")
                 for p in self.parts
             ]),
-            Lane("played", "played", _sounds(self.played[:, :1], "played"), note="first input"),
-            *(Lane(role, "stem", self._stems(role), note="stems") for role in self.patch.roles),
+            *(
+                Lane(name, "played", _sounds(self.played[:, k : k + 1], "played"), note="input")
+                for name, k in self.lines().items()
+            ),
+            *(Lane(role, "stem", self.stems(role), note="stems") for role in self.patch.roles),
             *(
                 Lane(name, "main", [], [], levels(bus, RATE))
                 for name in self.patch.outputs
@@ -116,7 +133,7 @@ class Heard:
         phrase = self.parts[0].song.bars_per_phrase
         draw(Picture(title, wrong, seconds, lanes, bars, phrase, numbers=numbers), path)
 
-    def _stems(self, role: str) -> list[Drawn]:
+    def stems(self, role: str) -> list[Drawn]:
         """From the log: what started and ended."""
         ids = {e["id"] for e in self.of("stem") if e["role"] == role}
         spans, begun = [], {}
@@ -143,10 +160,10 @@ def judge_rehearsal(heard: Heard) -> dict[str, Any]:
     """{patch, minutes, songs, stems, answers, wrong}."""
     night = heard.night()
     wrong = [*_refused(heard), *_lost(heard), *_levels(heard)]
-    wrong += [f"{f.frame / RATE:.1f} s: {f.frames / RATE:.1f} s of silence"
-              for f in find_silences(night)]  # fmt: skip
+    wrong += _silences(heard, night)
     clicks = find_main_clicks(night)
-    wrong += [f"{f.frame / RATE:.3f} s: a click" for f in clicks[:12]]
+    own = [f for f in clicks if not of_a_miss(night, f.kind, f.frame)]
+    wrong += [f"{f.frame / RATE:.3f} s: a click" for f in own[:12]]
     wrong += [*_standbys(heard, night), *_count_ins(heard), *_voltages(heard)]
     stems = collections.Counter(
         next((s["role"] for s in heard.of("stem") if s["id"] == e["id"]), "?")
@@ -165,8 +182,28 @@ def judge_rehearsal(heard: Heard) -> dict[str, Any]:
         "stems": dict(stems),
         "notes": answers,
         "clicks": len(clicks),
+        "clicks_of_our_own": len(own),
         "wrong": wrong,
     }
+
+
+def _silences(heard: Heard, night: Night) -> list[str]:
+    """More than a bar of nothing in the hall although somebody plays what it ought to hear, on an
+    input or the keys, or a stem is meant to sound."""
+    patch, found = heard.patch, []
+    lines = [k for name, k in heard.lines().items() if "main" in patch.inputs[name].to]
+    voices = [m.voice for m in patch.midi.values() if m.voice]
+    keyed = any("main" in patch.voices[v].to for v in voices if v in patch.voices)
+    roles = [name for name, role in patch.roles.items() if "main" in role.to]
+    stems = [(s.start_s * RATE, s.end_s * RATE) for role in roles for s in heard.stems(role)]
+    for f in find_silences(night):
+        first, last = f.frame, f.frame + f.frames
+        played = any(np.mean(np.abs(heard.played[first:last, k]) > SILENCE) > 0.1 for k in lines)
+        notes = keyed and any(first <= n < last for n in heard.done.notes)
+        stem = any(min(b, last) - max(a, first) > f.frames / 2 for a, b in stems)
+        if played or notes or stem:
+            found.append(f"{first / RATE:.1f} s: {f.frames / RATE:.1f} s of silence")
+    return found
 
 
 def _song(heard: Heard, part: Part) -> dict[str, Any]:
