@@ -101,13 +101,21 @@ class NoteIntake:
     def release(self) -> list[Due]:
         """Offs for everything held, pedals up, wheels in the middle; what waits is dropped."""
         self._pending.clear()
-        offs: list[Due] = [(BEFORE_ALL, 0, v, NoteKind.OFF, k, 0, 0) for v, k in self.held]
-        offs += [(BEFORE_ALL, 0, v, NoteKind.CC, SUSTAIN, 0, 0) for v in self.pedals]
-        offs += [(BEFORE_ALL, 0, v, NoteKind.BEND, 0, 0, BEND_MIDDLE) for v in self.bent]
-        self.held.clear()
-        self.pedals.clear()
-        self.bent.clear()
+        offs: list[Due] = []
+        self._let_go(ALL_VOICES, BEFORE_ALL, 0, offs)
         return offs
+
+    def _let_go(self, voice: int, frame: int, order: int, due: list[Due]) -> None:
+        """Of one voice or all: notes off, pedal up, wheel in the middle."""
+        for v, k in [held for held in self.held if voice in (held[0], ALL_VOICES)]:
+            del self.held[v, k]
+            due.append((frame, order, v, NoteKind.OFF, k, 0, 0))
+        for v in [v for v in self.pedals if voice in (v, ALL_VOICES)]:
+            self.pedals.discard(v)
+            due.append((frame, order, v, NoteKind.CC, SUSTAIN, 0, 0))
+        for v in [v for v in self.bent if voice in (v, ALL_VOICES)]:
+            self.bent.discard(v)
+            due.append((frame, order, v, NoteKind.BEND, 0, 0, BEND_MIDDLE))
 
     def take(self, until: int, due: list[Due], late: int = BEFORE_ALL) -> None:
         """Append events with frame < until, in order. late: notes for frames before this one are
@@ -186,10 +194,7 @@ class NoteIntake:
             if self.held.pop((voice, key), None) is not None:
                 due.append((frame, order, voice, NoteKind.OFF, key, 0, 0))
         elif kind == NoteKind.ALL_OFF:
-            for v, k in list(self.held):
-                if voice in (v, ALL_VOICES):
-                    del self.held[v, k]
-                    due.append((frame, order, v, NoteKind.OFF, k, 0, 0))
+            self._let_go(voice, frame, order, due)
         else:
             if kind == NoteKind.BEND:
                 (self.bent.discard if value == BEND_MIDDLE else self.bent.add)(voice)

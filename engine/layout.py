@@ -27,7 +27,7 @@ class NoteKind(IntEnum):
     CC = 2
     BEND = 3  # value: 0..16383, 8192 is the middle
     PROGRAM = 4
-    ALL_OFF = 5  # every note of `voice` (0xFFFF: of all voices this producer feeds)
+    ALL_OFF = 5  # every note of `voice` (0xFFFF: of all voices this producer feeds), its pedal up
 
 
 ALL_VOICES = 0xFFFF

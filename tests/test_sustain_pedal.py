@@ -110,6 +110,16 @@ def test_whoever_held_the_pedal_and_the_wheel_and_died_lets_go(audio_too: bool) 
     assert (int(memory["controls"][SUSTAIN]), int(memory["bend"])) == (0, 8192)
 
 
+def test_all_notes_off_after_a_loss_ends_what_the_pedal_holds() -> None:
+    """The pedal's way up may have been among what a full ring has refused."""
+    stage = held()
+    stage.note("midi_notes", NoteKind.BEND, value=12_000)
+    stage.note("midi_notes", NoteKind.ALL_OFF, voice=ALL_VOICES)
+    stage.play(GONE)
+    assert loud(stage) == 0
+    assert int(stage.engine.state["voices"][0, 0]["bend"]) == 8192
+
+
 def test_panic_ends_what_the_pedal_holds() -> None:
     stage = held()
     stage.safe(SafeKind.PANIC)
