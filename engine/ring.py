@@ -66,7 +66,7 @@ class Ring:
         size = cls.bytes_needed(dtype, capacity)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.ftruncate(descriptor, size)
+            os.posix_fallocate(descriptor, 0, size)  # what is not there is a SIGBUS later
             memory = mmap.mmap(descriptor, size)
         finally:
             os.close(descriptor)

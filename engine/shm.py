@@ -10,6 +10,7 @@ of sections and rings are real-time safe; opening is not.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import mmap
 import os
@@ -50,7 +51,7 @@ def _map(path: Path | None, size: int, create: bool) -> mmap.mmap:
     descriptor = os.open(path, flags, 0o600)
     try:
         if create:
-            os.ftruncate(descriptor, size)
+            os.posix_fallocate(descriptor, 0, size)  # what is not there is a SIGBUS later
         return mmap.mmap(descriptor, size)
     finally:
         os.close(descriptor)
@@ -181,7 +182,16 @@ class Shared:
         }
         (folder / "patch.json").write_text(patch.to_json())
         (folder / "meta.json").write_text(json.dumps(meta))
-        return cls(folder, patch, meta, create=True)
+        try:
+            return cls(folder, patch, meta, create=True)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if error.errno != errno.ENOSPC:
+                raise
+            raise OSError(
+                f"{folder.parent} is full: no room for rings and ledger beside the stem arena "
+                f"({places.megabytes:.0f} MB); free some, or make it larger"
+            ) from None
 
     @classmethod
     def open(cls, folder: Path | str) -> Shared:

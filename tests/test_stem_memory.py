@@ -3,6 +3,8 @@ stem ever comes, or which ends with a SIGBUS."""
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,6 +61,31 @@ def test_memory_that_is_not_there_is_said_before_anything_is_made(
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=(need + 1) * 1e6))
     Shared.create(tmp_path / "performance", patch)
+
+
+def test_memory_that_runs_out_while_it_is_made_is_said_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, reserve = [3], os.posix_fallocate
+
+    def scarce(descriptor: int, at: int, size: int) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        reserve(descriptor, at, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", scarce)
+    with pytest.raises(OSError, match=r"is full: no room for rings"):
+        Shared.create(tmp_path / "performance", Patch())
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_memory_of_a_performance_is_there_from_its_start(tmp_path: Path) -> None:
+    """A page that is missing when it is touched would end the process that touches it."""
+    shared = Shared.create(tmp_path / "performance", Patch(roles={"drums": Role(bars=1, ahead=1)}))
+    assert shared.folder is not None
+    files = [shared.folder / n for n in ("arena", "ledger", "ring.reports", "state", "clock")]
+    assert all(f.stat().st_blocks * 512 >= f.stat().st_size > 0 for f in files)
 
 
 PATCH = Patch(
