@@ -1,8 +1,9 @@
 """The conductor's process: `python -m engine.conductor_process FOLDER`.
 
-asyncio around engine/conductor.py: a tick every 5 ms moves rings, timeline and pads; `control.sock`
-takes one JSON object a line from people and scripts ({"do": "act", "name": "tap"}), `pool.sock` is
-the pool's. Here the parts are assembled, so here devices may be imported.
+asyncio around engine/conductor.py: a tick every 5 ms, or when something was pressed, moves rings,
+timeline and pads; `control.sock` takes one JSON object a line from people and scripts
+({"do": "act", "name": "tap"}), `pool.sock` is the pool's. Here the parts are assembled, so here
+devices may be imported.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import time
 from collections import deque
@@ -38,6 +40,7 @@ from engine.stem_notes import StemNotes
 from engine.stem_stretch import order_of
 
 TICK_S = 0.005
+PAUSE_S = 0.002  # between two ticks at least, whatever rings
 SAVE_S = 0.1
 LINE_MAX = 65536
 UNTOLD_MOST = 1 << 16  # commands kept for an audio process that is away: the last
@@ -77,6 +80,7 @@ class ConductorProcess:
         self.surfaces = PadSurface.all(shared, self.conductor)
         self._pool = JobLink("pool", self._ask_again, self._heard)
         self._saved_at = 0.0
+        self._wake: asyncio.Future[None] | None = None
         self._switch = np.zeros(1, SWITCH)
         self._unsent: list[Message] = []
         self._untold: deque[np.ndarray] = deque(maxlen=UNTOLD_MOST)
@@ -90,14 +94,34 @@ class ConductorProcess:
         links = [asyncio.create_task(self._pool.keep(folder / "pool.sock"))]
         if self.shared.places.captures:
             links.append(asyncio.create_task(self.captures.keep(folder / "capture.sock")))
+        bell = self.shared.meta["bells"].get("conductor")
+        if bell is not None:
+            asyncio.get_running_loop().add_reader(bell, self._rung, bell)
         while not self.stop:
             self.tick()
-            await asyncio.sleep(TICK_S)
+            await self._pause()
         for link in links:
             link.cancel()
         server.close()
         self.journal.save(self.conductor.to_dict())
         self.journal.close()
+
+    async def _pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._wake = loop.create_future()
+        await asyncio.sleep(PAUSE_S)
+        tick = loop.call_later(TICK_S - PAUSE_S, self._awake)
+        await self._wake
+        tick.cancel()
+
+    def _rung(self, bell: int) -> None:
+        with contextlib.suppress(OSError):
+            os.eventfd_read(bell)
+        self._awake()
+
+    def _awake(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
 
     # ---- the tick
 
