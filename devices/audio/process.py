@@ -162,6 +162,7 @@ class AudioProcess:
                         import sounddevice as sd
 
                         jack = JackClock() if there else None
+                        _refuse_other_rate(shared, jack)
                         found = choose(sd, shared.patch, jack)
                     host.write_text("jack" if jack else "other")
                     tell_client(shared, known_as())
@@ -227,6 +228,17 @@ class AudioProcess:
             if state["fade"]["g1"] == 0 and state["fade"]["f1"] <= state["t"]:
                 break
         return 0
+
+
+def _refuse_other_rate(shared: Shared, jack: JackClock | None) -> None:
+    """Stems, musical time and the recording go by the rate of the first block. Raises
+    NoDeviceError."""
+    began = shared.played()
+    if jack is not None and began is not None and began.rate != jack.rate:
+        raise NoDeviceError(
+            f"the sound server runs at {jack.rate} Hz, this performance began at {began.rate:g} "
+            "Hz: start it again at that rate, or segue anew"
+        )
 
 
 def _forget_sounddevice() -> None:
