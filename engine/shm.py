@@ -30,6 +30,7 @@ from engine.arena import arena_of
 from engine.kernel import ffi, lib
 from engine.patch import Patch
 from engine.ring import Ring
+from engine.shm_folder import began
 from engine.shm_records import (
     LEDGER,
     LEDGER_ROWS,
@@ -172,6 +173,7 @@ class Shared:
         places = arena_of(patch)
         meta = {
             "pid": os.getpid(),
+            "began": began(os.getpid()),
             "slots": places.slots,
             "slot_frames": places.slot_frames,
             "bells": bells or {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 SHM_ROOT = Path("/dev/shm")
 PREFIX = "segue-"
 NAME_MOST = 200
+STARTTIME = 19  # of the fields of /proc/PID/stat that follow the name (proc(5): the 22nd)
 PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 
@@ -63,5 +65,21 @@ def _folders(said: str | None) -> list[Path]:
 
 
 def _alive(folder: Path) -> bool:
+    """Whether the process that made it lives, and not another that was given its number since."""
     pid = folder.name.rpartition("-")[2]
-    return pid.isdigit() and Path(f"/proc/{pid}").exists()
+    now = began(int(pid)) if pid.isdigit() else None
+    if now is None:
+        return False
+    try:
+        made = json.loads((folder / "meta.json").read_text()).get("began", now)
+    except (OSError, ValueError):  # it is only just being made
+        made = now
+    return bool(made == now)
+
+
+def began(pid: int) -> int | None:
+    """When a process began, in clock ticks since the machine did; None: there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[STARTTIME])
+    except OSError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from engine import shm_folder, shm_records
 from engine.layout import NOTE
 from engine.patch import Input, Output, Patch, Player, Role, Voice
 from engine.shm import Shared
-from engine.shm_folder import folder_for, running, sweep
+from engine.shm_folder import began, folder_for, running, sweep
 from engine.status import StatusError, status_of
 from engine.timeline import Timeline
 
@@ -58,6 +59,16 @@ def test_stale_folders_are_swept_and_the_living_stay(root: Path) -> None:
     assert sweep() == []
     mine.remove()
     assert not mine.folder.exists()
+
+
+def test_a_folder_is_stale_although_its_number_went_to_another_process(root: Path) -> None:
+    folder = Shared.create(folder_for("before"), PATCH).folder
+    assert folder is not None
+    assert running() == [folder]
+    facts = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**facts, "began": facts["began"] - 1}))
+    assert running() == []
+    assert sweep() == [folder]
 
 
 def test_other_users_folders_are_not_ours_to_sweep(root: Path) -> None:
@@ -161,7 +172,8 @@ def test_status_where_nothing_runs_or_too_much_does() -> None:
 
 def test_two_of_one_name_are_told_apart(root: Path) -> None:
     for number in (os.getpid(), os.getppid()):
-        Shared.create(folder_of(root, "a", number), PATCH)
+        made = Shared.create(folder_of(root, "a", number), PATCH)
+        made.file("meta.json").write_text(json.dumps({**made.meta, "began": began(number)}))
     with pytest.raises(StatusError) as error:
         status_of("a")
     names = [f"a-{number}" for number in (os.getpid(), os.getppid())]
