@@ -14,12 +14,14 @@ from engine.session import Session, SessionError
 from engine.tracks import is_output, tracks_of
 
 MAIN = "bus.main"
+CALM_S = 1.0  # equal for so long: what was lost before is forgotten
 
 
 @dataclass
 class Check:
     """equal: all that left (main, the other buses, the control voltages) as rendered is as
-    recorded, outside gaps. frames: compared. gaps: (frame, frames) that nobody played or recorded.
+    recorded, outside gaps. frames: compared. gaps: (frame, frames) that nobody played or recorded,
+    and after what was played and not recorded as long as filters and tails remember it.
     first_difference: a frame, or None. different: frames of main that are; unequal: the same of
     each output that has any. speed: times real time."""
 
@@ -48,6 +50,7 @@ def check(session: Session, replay: Replay) -> Check:
     rendered = 0
     lost = _holes(session)
     unknown = False  # an input is missing, and what is made from here on remembers it
+    doubt = 0  # frames that still have to be equal after some that were lost
     for block in replay.blocks():
         rendered += block.n
         if block.t > expected:
@@ -56,11 +59,16 @@ def check(session: Session, replay: Replay) -> Check:
         recorded = outputs.recorded(block)
         holes = any(s < expected and block.t < e for s, e in lost) and block.again is None
         unknown = unknown or expected > known
+        doubt = round(CALM_S * session.rate) if holes else doubt
         if recorded is None or unknown or holes:
             result.gaps.append((block.t, block.n))
             continue
-        result.frames += block.n
         same = recorded == outputs.made(block)
+        if doubt > 0:
+            doubt = doubt - block.n if same.all() else round(CALM_S * session.rate)
+            result.gaps.append((block.t, block.n))
+            continue
+        result.frames += block.n
         if not same.all():
             _note(result, outputs, block.t, same)
     end = session.first_frame + len(session.tracks[MAIN])

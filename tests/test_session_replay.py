@@ -163,11 +163,32 @@ def test_what_the_recorder_lost_is_a_gap_of_the_check(tmp_path: Path) -> None:
     stage.turn()
     stage.play(noise(128 * 4096 + 640))  # five more blocks than its ring holds
     stage.turn()
-    stage.play(noise(1280))
+    for _ in range(3):
+        stage.play(noise(48_000))
+        stage.turn()
     replay = replayed(stage)
     found = check(replay.session, replay)
-    assert found.problems == []
-    assert (64_000 + 1280 + 128 * 4096, 640) in found.gaps
+    assert (found.equal, found.problems) == (True, [])
+    (lost,) = found.gaps  # with the time for which filters remember it
+    assert lost[0] == 64_000 + 1280 + 128 * 4096
+    assert 640 + 48_000 <= lost[1] < 2 * 48_000
+    assert found.frames == 1280 + 128 * 4096 + 640 + 3 * 48_000 - lost[1]
+
+
+def test_a_difference_long_after_a_loss_is_one(tmp_path: Path) -> None:
+    stage = RecordedStage(tmp_path)
+    stage.play(noise(128 * 4096 + 640))
+    for _ in range(3):
+        stage.turn()
+        stage.play(noise(48_000))
+    stage.turn()
+    path = stage.take / "tracks" / "bus.main.au"
+    data = bytearray(path.read_bytes())
+    data[-7] ^= 1
+    path.write_bytes(data)
+    replay = replayed(stage)
+    found = check(replay.session, replay)
+    assert (found.equal, found.first_difference) == (False, stage.t - 1)
 
 
 def test_a_muted_source_is_not_heard_and_the_others_are(tmp_path: Path) -> None:
