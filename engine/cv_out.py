@@ -167,10 +167,10 @@ class CvOutputs:
     def hold(self, out: np.ndarray) -> None:
         """forward failed: pitches stay where they are in `out`, float32 (n, channels), all else is
         at 0 V there."""
-        for i in self._pitches:
+        for i in range(len(self._lines)):
             line = self._made[i]
-            volts = (line.cv.value + line.offset) * line.scale
-            out[:, line.channel] = min(1.0, max(-1.0, volts))
+            volts = line.cv.value if i in self._pitches else 0.0
+            out[:, line.channel] = min(1.0, max(-1.0, (volts + line.offset) * line.scale))
 
     def dry(self, t: int) -> None:
         """DRY and panic: the gates of voices that a model plays, and of stems, to 0 V."""

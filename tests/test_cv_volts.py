@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -165,6 +166,22 @@ def test_block_that_fails_holds_the_pitch_and_has_no_gate(monkeypatch: pytest.Mo
         np.testing.assert_allclose(out[:, channel], before[-1, channel], atol=1e-6)
     assert not out[:, [GATE, GATE2]].any()
     np.testing.assert_array_equal(out[:, :2], 0.25)
+
+
+def test_block_that_fails_has_its_gates_at_0_volts_where_that_is_not_0_of_the_interface(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An output of 0 to 10 V: -1 of full scale is 0 V."""
+    gate = replace(PATCH.cv["gate"], volts_full_scale=5.0, offset_volts=-5.0)
+    stage = Stage(replace(PATCH, cv={**PATCH.cv, "gate": gate}))
+    stage.note("midi_notes", NoteKind.ON, key=72, voice=0)
+    assert stage.play(256)[-1, GATE] == 0.0  # 5 V
+    callback = Callback(stage.shared, stage.engine, None)
+    monkeypatch.setattr(stage.engine, "forward", None)
+    out = np.zeros((128, stage.engine.channels.channels_out), np.float32)
+    callback(np.zeros((128, 1), np.float32), out, 128, SimpleNamespace(inputBufferAdcTime=0.0), 0)
+    assert callback.errors == 1
+    assert (out[:, GATE] == -1.0).all()
 
 
 def test_panic_lowers_every_gate() -> None:
