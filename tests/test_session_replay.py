@@ -169,10 +169,10 @@ def test_what_the_recorder_lost_is_a_gap_of_the_check(tmp_path: Path) -> None:
     replay = replayed(stage)
     found = check(replay.session, replay)
     assert (found.equal, found.problems) == (True, [])
-    (lost,) = found.gaps  # with the time for which filters remember it
-    assert lost[0] == 64_000 + 1280 + 128 * 4096
-    assert 640 + 48_000 <= lost[1] < 2 * 48_000
-    assert found.frames == 1280 + 128 * 4096 + 640 + 3 * 48_000 - lost[1]
+    lost = sum(frames for _, frames in found.gaps)  # with what filters remember of it
+    assert found.gaps[0][0] == 64_000 + 1280 + 128 * 4096
+    assert 640 < lost < 48_000
+    assert found.frames == 1280 + 128 * 4096 + 640 + 3 * 48_000 - lost
 
 
 def test_a_difference_long_after_a_loss_is_one(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_difference_long_after_a_loss_is_one(tmp_path: Path) -> None:
     stage.turn()
     path = stage.take / "tracks" / "bus.main.au"
     data = bytearray(path.read_bytes())
-    data[-7] ^= 1
+    data[-8] ^= 1  # of the exponent
     path.write_bytes(data)
     replay = replayed(stage)
     found = check(replay.session, replay)
