@@ -28,7 +28,7 @@ from engine.gig.judge_cv import CV_KEYS
 from engine.gig.judge_hands import HAND_KEYS
 from engine.gig.judge_songs import SONG_KEYS
 from engine.gig.judge_stems import STEM_KEYS
-from engine.gig.night import DryPath, Night, Song
+from engine.gig.night import DryPath, Loops, Night, Song
 
 RATE = 48_000
 BEAT = RATE // 2  # 120 BPM
@@ -227,6 +227,18 @@ def test_rests_inside_a_stem_are_no_entries() -> None:
     beats = songs()[0].beats
     night.stems["stem"][beats[12] : beats[15]] = 0.0  # three beats of rest, back on beat four
     assert count(night, "wrong_bar_entries") == 0
+
+
+def test_a_bar_of_rest_inside_a_stem_is_no_entry_and_before_its_line_it_is() -> None:
+    night = copy_of(NIGHT)
+    beats = songs()[0].beats
+    night.stems["stem"][beats[12] : beats[17]] = 0.0  # it goes on at the second beat of a bar
+    assert count(night, "wrong_bar_entries") == 1
+    lines = (int(beats[8]),)
+    night.loops = [Loops("stem", "one", 8, lines, int(beats[32]))]
+    assert count(night, "wrong_bar_entries") == 0
+    night.loops = [Loops("stem", "one", 8, (*lines, int(beats[16])), int(beats[32]))]
+    assert count(night, "wrong_bar_entries") == 1
 
 
 def test_silence_longer_than_a_bar_counts_once_and_shorter_not() -> None:

@@ -14,7 +14,7 @@ import pytest
 from engine.gig.rehearsal import rig_for
 from engine.gig.rehearsal_judge import Heard, judge_rehearsal
 from engine.gig.rehearsal_plan import RATE, Part, Rehearsed, parts_of, played_to
-from engine.patch import Patch
+from engine.patch import MidiIn, Patch
 from engine.set_load import load_performance
 from engine.soundfont import find_soundfont
 
@@ -189,6 +189,22 @@ def test_a_rest_of_everybody_is_no_fault_and_a_stem_that_is_not_heard_is_one(hea
     end = {"event": "stem_ended", "frame": part.at(3), "id": 1, "slot": 0, "a": 0, "b": 0}
     heard.events.append(end)
     assert wrong(heard) == []
+
+
+def test_keys_that_the_hall_does_not_hear_are_a_silence(heard: Heard) -> None:
+    part = part_of(heard)
+    heard.events.clear()
+    heard.captured[part.at(4) : part.at(6), :2] = 0.0
+    heard.played[part.at(4) : part.at(6)] = 0.0
+    patch = replace(
+        heard.patch,
+        midi={"keys": MidiIn(voice="keys")},
+        voices={"keys": replace(heard.patch.voices["keys"], to={"main": 1.0})},
+    )
+    for struck, silent in ((part.at(5), True), (part.at(6) - RATE // 100, False)):
+        done = replace(heard.done, notes=[struck])
+        said = wrong(replace(heard, patch=patch, done=done))
+        assert any("of silence" in words for words in said) == silent
 
 
 def test_a_click_of_a_missed_cycle_is_told_apart(heard: Heard) -> None:

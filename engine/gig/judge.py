@@ -11,8 +11,9 @@ clicks                 isolated steps: a second difference over CLICK_FLOOR (a s
                        frames next to it. A drum's attack goes on after its first sample, and so
                        raises the bound; a step does not. Steps within 10 ms are one click;
                        those that a played input has at the same place are the player's own
-wrong_bar_entries      a stem bus that begins to sound, after at least a bar of silence, farther
-                       than ENTRY_SECONDS (usual for beats) from a true bar line
+wrong_bar_entries      a stem bus that begins to sound, after at least a bar of silence that is no
+                       rest of a stem, farther than ENTRY_SECONDS (usual for beats) from a true bar
+                       line
 silences_over_a_bar    stretches in a song in which the hall hears nothing over SILENCE for longer
                        than the bar they begin in
 level_jumps_over_6db   changes of more than 6 dB, from one 400 ms window to the next, of an output
@@ -190,11 +191,16 @@ def entries(bus: np.ndarray, song: Song, rate: int) -> list[int]:
 
 
 def find_wrong_bars(bus: np.ndarray, name: str, night: Night) -> list[Finding]:
-    """Entries of a stem bus that are not at a bar line of the drummer's."""
-    found = []
+    """Entries of a stem bus that are not at a bar line of the drummer's. What goes on after a rest
+    of its own is no entry: whether it is in its place, judge_stems.py says."""
+    found, near = [], round(ENTRY_SECONDS * night.rate)
+    lines = [line for loops in night.loops if loops.bus == name for line in loops.lines]
     for song in night.songs:
         for frame in entries(bus, song, night.rate):
-            if np.abs(song.bars - frame).min() > ENTRY_SECONDS * night.rate:
+            line = max((k for k in lines if k <= frame + near), default=frame)
+            if np.abs(bus[line : frame - near]).max(initial=0.0) > SILENCE:
+                continue
+            if np.abs(song.bars - frame).min() > near:
                 found.append(Finding("wrong_bar_entries", name, frame))
     return found
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -89,7 +90,8 @@ class Rehearsal:
 
     def _note(self, key: int, velocity: int) -> None:
         self.stage.keyboard.note(key, velocity)
-        self.done.notes.append(self.stage.frame)
+        if velocity:
+            self.done.notes.append(self.stage.frame)
 
     def run(self) -> Rehearsed:
         stage, checked = self.stage, 0
@@ -138,7 +140,8 @@ def rehearse(
         wide = max(int(n) for n in numbers)
         try:
             with Stage(RATE, played, folder, heard=wide) as stage:
-                segue = stage.start_segue(file.resolve(), f"gig-{folder.name}", ["--rig", str(rig)])
+                name = f"gig-{os.getpid()}"  # its own log, also where a night was kept before
+                segue = stage.start_segue(file.resolve(), name, ["--rig", str(rig)])
                 stage.begin(segue)
                 done = Rehearsal(patch, parts, stage, segue).run()
                 missed = segue.missed()

@@ -34,6 +34,7 @@ RING_S = 7.0  # after a song's end: reverb, tails, the last keys
 PEAK_DB = 0.0
 QUIET_LUFS, LOUD_LUFS = -36.0, -9.0  # of a song; beyond them somebody has to reach for a fader
 VOLTS_OFF = 0.02
+SOON_S = 0.1  # a key that is struck is heard within this
 ACCEPTED = {  # how a hand is answered that gets what it wants
     "standby": ("standby", "on"),
     "song": ("begins when",),
@@ -199,7 +200,7 @@ def _silences(heard: Heard, night: Night) -> list[str]:
     for f in find_silences(night):
         first, last = f.frame, f.frame + f.frames
         played = any(np.mean(np.abs(heard.played[first:last, k]) > SILENCE) > 0.1 for k in lines)
-        notes = keyed and any(first <= n < last for n in heard.done.notes)
+        notes = keyed and any(first <= n < last - SOON_S * RATE for n in heard.done.notes)
         stem = any(min(b, last) - max(a, first) > f.frames / 2 for a, b in stems)
         if played or notes or stem:
             found.append(f"{first / RATE:.1f} s: {f.frames / RATE:.1f} s of silence")

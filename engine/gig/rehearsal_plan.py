@@ -123,7 +123,8 @@ def trombone(parts: list[Part]) -> list[tuple[int, bool, int, int]]:
 
 @dataclass
 class Rehearsed:
-    """said: (frame, action, answer) of hands. left: frames at which standby was left."""
+    """said: (frame, action, answer) of hands. left: frames at which standby was left.
+    notes: those at which a key was struck."""
 
     said: list[tuple[int, str, str]] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
