@@ -240,18 +240,25 @@ class Supervisor:
         elif child.life is Life.BACKOFF and now >= child.retry_at:
             self._start(child, now)
         elif child.life is Life.RUNNING and now - child.started > HEALTHY_S:
-            child.backoff = BACKOFF_FIRST_S
+            if now - self._beat(child) <= child.part.silent_s:
+                child.backoff = BACKOFF_FIRST_S
 
     def _hung(self, child: Child, now: float) -> bool:
-        beat = self.shared.heartbeats[self.shared.names.index(child.part.name)] / 1e9
+        """Who was found so a moment ago gets longer each time: a machine or a sound server that is
+        slow just now would else see every successor killed."""
+        beat = self._beat(child)
         if beat > child.started:
             if child.life is Life.STARTING:
                 child.become(Life.RUNNING)
                 child.patience = 1.0
-            silent = now - beat > child.part.silent_s
+            silent = now - beat > child.part.silent_s * child.backoff / BACKOFF_FIRST_S
         else:
             silent = now - child.started > child.part.load_s * child.patience
         return bool(silent and now > self._forgiven)
+
+    def _beat(self, child: Child) -> float:
+        """When it was heard last, by the clock of `now`."""
+        return float(self.shared.heartbeats[self.shared.names.index(child.part.name)]) / 1e9
 
     def _lost(self, child: Child, now: float, how: str) -> None:
         log.warning("%s %s; starting it again", child.part.name, how)

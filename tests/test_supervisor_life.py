@@ -143,6 +143,25 @@ def test_hung_child_is_killed_by_its_heartbeat(stage: Stage) -> None:
     assert pool.life is Life.STARTING
 
 
+def test_one_that_is_killed_as_hung_again_and_again_gets_longer_each_time(stage: Stage) -> None:
+    _, pool = stage.children(audio="waits", pool="waits")
+    stage.tick()
+    lived = []
+    for _ in range(8):
+        while pool.process is None:
+            stage.tick(0.1)
+        stage.tick()
+        before, since = pid(pool), stage.now
+        stage.beat(pool)
+        stage.tick()
+        while pool.process is not None and pid(pool) == before:
+            stage.tick(0.1)
+        lived.append(stage.now - since)
+    assert lived[0] < 1.3  # the first is told by silent_s
+    assert all(b > 1.2 * a for a, b in pairwise(lived[:6]))
+    assert lived[-1] > 10.0  # what is merely slow gets there
+
+
 def test_child_that_never_beats_is_killed_after_its_load_time(stage: Stage) -> None:
     _, pool = stage.children(audio="waits", pool="waits")
     stage.tick()
