@@ -39,7 +39,8 @@ class Programme(ProgrammeChange):
     def advance(self, line: Timeline, now: Timestamp) -> None:
         """A tick, after the clock's."""
         book = self._c.book
-        book.not_before = self.one_beat
+        waits = self.other_metre
+        book.not_before = self.one_beat if waits is None else waits
         if self.standby:
             book.closed = True
         elif book.closed:

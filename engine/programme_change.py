@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from engine.layout import CommandKind
 from engine.programme_state import STANDBY_FADE_S, Change, ProgrammeState
+from engine.stem import StemState
 from engine.stem_book import SEND_BEATS
 from engine.stem_queue import LATEST_S
 from engine.timeline import Boundary, Timeline, Timestamp
@@ -110,9 +111,9 @@ class ProgrammeChange(ProgrammeState):
         if not (change.line and change.scene == self.scene):  # else what hands chose since stands
             self._arm_scene(change, line, now)
         if change.line:
-            other_metre = self.moving
+            other_metre = self.other_metre
             self._arm_line(change, line)
-            if other_metre:
+            if other_metre is not None:
                 self._arm_metre(change, line, now)
 
     def _align(self, change: Change, rate: float) -> Timeline:
@@ -172,8 +173,8 @@ class ProgrammeChange(ProgrammeState):
     def _arm_metre(self, change: Change, old: Timeline, now: Timestamp) -> None:
         """The song goes on in another metre (it was reloaded)."""
         c = self._c
-        sounds = (r for r in c.patch.roles if c.book.playing(r) is not None)
-        c.wanted.update(r for r in sounds if not self.off(r))
+        there = (StemState.PLAYING, StemState.QUEUED)
+        c.wanted.update(r for r in c.patch.roles if c.book.of(r, *there))
         self.one_beat = None  # it counted by the old line
         self._turn_over(change, old, now)
 

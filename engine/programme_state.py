@@ -95,19 +95,27 @@ class ProgrammeState:
         return self.scene_of(self.song, self.scene)
 
     def enters(self, now: int) -> bool:
-        """Whether stems may be let in: not in standby, nor while a song changes."""
-        return not (self.standby or self.moving or (self.end is not None and self.end.armed))
+        """Whether stems may be let in: not in standby, nor while a song or metre changes."""
+        ends = self.end is not None and self.end.armed
+        return not (self.standby or self.moving or self.other_metre is not None or ends)
 
     @property
     def moving(self) -> bool:
         """Another song or metre was told to the audio process and has not begun: stems are wanted
         for it, and the line is still the old one."""
-        change, line = self.change, self._c.line
-        if change is None or not change.armed or line is None:
+        change = self.change
+        if change is None or not change.armed:
             return False
-        return change.song != self.song or (
-            change.line and line.beats_per_bar != self.songs[change.song].beats_per_bar
-        )
+        return change.song != self.song or self.other_metre is not None
+
+    @property
+    def other_metre(self) -> float | None:
+        """The beat at which the song goes on in another metre, if it waits for that."""
+        change, line = self.change, self._c.line
+        if change is None or not change.line or change.song != self.song or line is None:
+            return None
+        same = line.beats_per_bar == self.songs[change.song].beats_per_bar
+        return None if same else change.beat
 
     def soonest(self, line: Timeline, now: int) -> int:
         """The frame from which on something may begin or end: not in a count-in."""

@@ -61,6 +61,8 @@ class StemBook(StemCues):
     def _arm(self, entry: StemEntry, line: Timeline, now: int) -> None:
         assert entry.beat is not None
         at_once = self.at_once(entry)
+        if at_once:  # it may have waited for a rival
+            self._plan(entry, line, now)
         frame = now if at_once else line.frame_at(entry.beat)
         if frame - now > SEND_BEATS * line.frames_per_beat:
             return

@@ -239,13 +239,15 @@ class Supervisor:
             self._lost(child, now, HUNG)
         elif child.life is Life.BACKOFF and now >= child.retry_at:
             self._start(child, now)
-        elif child.life is Life.RUNNING and now - child.started > HEALTHY_S:
-            if now - self._beat(child) <= child.part.silent_s:
-                child.backoff = BACKOFF_FIRST_S
+        elif (
+            child.life is Life.RUNNING
+            and now > child.started + HEALTHY_S
+            and now < (self._beat(child) + child.part.silent_s)
+        ):
+            child.backoff = BACKOFF_FIRST_S
 
     def _hung(self, child: Child, now: float) -> bool:
-        """Who was found so a moment ago gets longer each time: a machine or a sound server that is
-        slow just now would else see every successor killed."""
+        """Who was found so gets longer each time: what is slow just now would never be up."""
         beat = self._beat(child)
         if beat > child.started:
             if child.life is Life.STARTING:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from songs_desk import RATE, TWO, Night
 
+from engine.ask import Ask
 from engine.layout import CommandKind
 from engine.patch import Patch
 from engine.stem import StemState
@@ -177,3 +178,21 @@ def test_what_plays_on_at_a_reloaded_tempo_is_stretched_once_or_not_at_all(new: 
         assert playing.bpm == 127.0
     else:
         assert not stretched
+
+
+def test_before_the_bar_nothing_of_the_new_metre_enters() -> None:
+    night, bar = taken(THREE_FOUR, 5.9)
+    book = night.conductor.book
+    before = len(night.sent)
+    night.run(0.02)
+    ready = [e for r in ("drums", "bass") for e in book.of(r, StemState.READY) if book.fits(e)]
+    for entry in ready:
+        night.conductor.act("queue_stem", night.now, ask=Ask(night.now, entry.role, entry.id,
+                            at=Boundary.BEAT))  # fmt: skip
+    while night.now < bar + RATE:
+        night.run(0.1)
+    plays = [c for c in night.sent[before:] if c["kind"] == CommandKind.STEM_PLAY]
+    assert ready
+    assert plays
+    assert min(int(c["frame"]) for c in plays) >= bar
+    assert {"drums", "bass"} <= night.playing()
