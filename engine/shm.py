@@ -48,11 +48,13 @@ from engine.timeline import Timeline
 def _map(path: Path | None, size: int, create: bool) -> mmap.mmap:
     if path is None:
         return mmap.mmap(-1, size)
+    made = path.with_name(f"{path.name}.new") if create else path
     flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if create else 0)
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = os.open(made, flags, 0o600)
     try:
         if create:
             os.posix_fallocate(descriptor, 0, size)  # what is not there is a SIGBUS later
+            os.rename(made, path)  # who looks for it by its name finds it whole
         return mmap.mmap(descriptor, size)
     finally:
         os.close(descriptor)

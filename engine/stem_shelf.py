@@ -263,6 +263,8 @@ class StemShelf:
                 "state": entry.state.value,
                 "play": entry.turn.value,
                 "variation": entry.variation,
+                "seed": entry.seed,
+                "bpm": entry.bpm,
                 "source": entry.source,
                 "beat": entry.beat,
                 "start_frame": entry.start_frame,

@@ -173,3 +173,13 @@ def test_stem_that_ended_unheard_of_is_done() -> None:
     id_ = playing(desk, "drums")
     successor = resumed(desk, fresh()[0]["stems"])
     assert successor.book.entries[id_].state is StemState.DONE
+
+
+def test_what_a_stem_was_made_from_is_in_the_log() -> None:
+    """Seed and tempo, by which it can be made again."""
+    desk = opened()
+    desk.entering("bass")
+    said = {e["id"]: (e["seed"], e["bpm"]) for e in desk.conductor.news if e["event"] == "stem"}
+    entries = desk.conductor.book.entries
+    assert said
+    assert said == {id_: (entries[id_].seed, entries[id_].bpm) for id_ in said}

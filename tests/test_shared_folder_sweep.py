@@ -200,3 +200,18 @@ def test_status_of_one_that_has_only_just_begun() -> None:
     assert facts["audio"]["phase"] == "starting"
     assert facts["conductor"] is None
     assert set(facts["processes"].values()) == {None}
+
+
+def test_ledger_appears_last_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for it finds everything."""
+    folder, reserve, calls = folder_for("fresh"), os.posix_fallocate, []
+
+    def look(descriptor: int, offset: int, size: int) -> None:
+        calls.append(size)
+        assert not (folder / "ledger").exists()
+        reserve(descriptor, offset, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", look)
+    Shared.create(folder, PATCH)
+    assert (folder / "ledger").stat().st_size == calls[-1]
+    assert not list(folder.glob("*.new"))
