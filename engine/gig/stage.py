@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,7 +104,9 @@ class Segue:
         self.name, self.folder = name, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / "stderr.txt"
-        command = [sys.executable, "-m", "engine.cli", "run", str(patch), *words]
+        setpriv = shutil.which("setpriv")  # it does not outlive a gig that is killed
+        command = [setpriv, "--pdeathsig", "TERM"] if setpriv else []
+        command += [sys.executable, "-m", "engine.cli", "run", str(patch), *words]
         command += ["--session", str(folder), "--name", name, "--keep-dry"]
         with self.log_path.open("wb") as said:
             self.process = subprocess.Popen(
