@@ -16,6 +16,7 @@ from engine.tracks import is_output, tracks_of
 
 MAIN = "bus.main"
 CALM_S = 1.0  # nearly equal for so long: what was lost before is no more to be heard
+REMEMBERED_S = 30.0  # the longest reverb has died away; what differs after it was never a loss's
 NEARLY = 1e-6  # of full scale: the last bits of a filter may remember for ever
 
 
@@ -53,6 +54,7 @@ def check(session: Session, replay: Replay) -> Check:
     lost = _holes(session)
     unknown = False  # an input is missing, and what is made from here on remembers it
     doubt = 0  # frames that still have to be nearly equal after some that were lost
+    forgotten = 0  # the frame from which a loss explains no more than last bits
     engine: LivePerformance | None = None  # that has lost some
     for block in replay.blocks():
         rendered += block.n
@@ -66,6 +68,7 @@ def check(session: Session, replay: Replay) -> Check:
             engine, doubt = None, 0
         if holes:
             engine, doubt = block.engine, round(CALM_S * session.rate)
+            forgotten = expected + round(REMEMBERED_S * session.rate)
         if recorded is None or unknown or holes:
             result.gaps.append((block.t, block.n))
             continue
@@ -74,7 +77,7 @@ def check(session: Session, replay: Replay) -> Check:
         if engine is not None and not same.all():
             with np.errstate(all="ignore"):
                 near = np.abs(recorded.view("f4") - made.view("f4")).max() <= NEARLY
-            if near or doubt > 0:
+            if near or (doubt > 0 and block.t < forgotten):
                 doubt = doubt - block.n if near else round(CALM_S * session.rate)
                 result.gaps.append((block.t, block.n))
                 continue

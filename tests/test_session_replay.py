@@ -191,6 +191,26 @@ def test_a_difference_long_after_a_loss_is_one(tmp_path: Path) -> None:
     assert (found.equal, found.first_difference) == (False, stage.t - 1)
 
 
+def test_what_stays_different_after_a_loss_is_a_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.replay_check.REMEMBERED_S", 1.5)
+    stage = RecordedStage(tmp_path)
+    stage.play(noise(128 * 4096 + 640))
+    for _ in range(3):
+        stage.turn()
+        stage.play(noise(48_000))
+    stage.turn()
+    path = stage.take / "tracks" / "bus.main.au"
+    data = bytearray(path.read_bytes())
+    wrong = np.frombuffer(bytes(data[-8 * 3 * 48_000 :]), ">f4") * np.float32(0.5)
+    data[-8 * 3 * 48_000 :] = wrong.astype(">f4").tobytes()
+    path.write_bytes(data)
+    replay = replayed(stage)
+    found = check(replay.session, replay)
+    assert (found.equal, found.different) == (False, pytest.approx(1.5 * 48_000, abs=256))
+
+
 def test_a_muted_source_is_not_heard_and_the_others_are(tmp_path: Path) -> None:
     stage = RecordedStage(tmp_path)
     music(stage)
