@@ -28,6 +28,7 @@ from engine.patch_controls import (
 )
 from engine.rig import Rig
 from engine.rig_dialogue import port_pattern
+from engine.song import songs_of
 from engine.sources import source_names
 from engine.venue import Presses, Talk
 
@@ -108,9 +109,20 @@ def check_words(patch: Patch, control: Control) -> None:
     for what, value, known in (
         ("role", control.role, list(patch.roles)),
         ("source", control.source, names),
+        ("what", control.what, _named(patch, control.do)),
     ):
         if value is not None and value not in known:
-            raise LearnError(f"{what} {value}, expected one of {', '.join(known)}")
+            raise LearnError(f"{what} {value}, expected one of {', '.join(known) or 'none'}")
+
+
+def _named(patch: Patch, action: str) -> list[str]:
+    """What an action's `what` may be: of the things it is about, by name."""
+    if action in ("song", "scene"):
+        songs = songs_of(patch)
+        return [s.name for s in songs] if action == "song" else [n for s in songs for n in s.scenes]
+    if action == "vibe":
+        return list(patch.vibes)
+    return list(patch.routes if action == "route" else patch.players)
 
 
 def learn(patch: Patch, rig: Rig, moved: Moved, control: Control, replace: bool) -> Learned:

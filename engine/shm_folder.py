@@ -41,6 +41,14 @@ def running(name: str | None = None) -> list[Path]:
     return [f for f in _folders(name) if _alive(f)]
 
 
+def complete(folder: Path) -> bool:
+    """Whether it can be attached to: the last of its files has its size a moment after its name."""
+    try:
+        return (folder / "ledger").stat().st_size > 0
+    except OSError:
+        return False
+
+
 def told(folder: Path) -> str:
     """What tells a performance from all others, for people: its name and its process id."""
     return folder.name.removeprefix(f"{PREFIX}{os.getuid()}-")

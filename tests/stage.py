@@ -29,7 +29,7 @@ from engine.bench.jackd import JackServer, wait_until
 from engine.bench.native import LATE, Recording, Witness
 from engine.control_socket import ask_conductor
 from engine.shm import Shared
-from engine.shm_folder import running
+from engine.shm_folder import complete, running
 from engine.shm_records import AudioPhase
 from engine.sources import source_names
 
@@ -181,7 +181,7 @@ class Stage:
     def shared(self) -> Shared:
         """The performance's shared folder, once there is one."""
         if self._shared is None:
-            soon(lambda: any((f / "ledger").exists() for f in running(self.name)), "shared folder")
+            soon(lambda: any(map(complete, running(self.name))), "shared folder")
             self._shared = Shared.open(running(self.name)[0])
         return self._shared
 

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.learn import Learned, Learner, LearnError, Moved, check_words, learn, moved_in
-from engine.patch import Input, MidiIn, Output, Patch, Role, Surface, Voice
+from engine.patch import Input, MidiIn, Output, Patch, Player, Role, Surface, Vibe, Voice
 from engine.patch_controls import Control, controls_of, key_of
 from engine.patch_load import PatchError
 from engine.rig import Rig, RigController
 from engine.rig_load import check_rig, load_rig
 from engine.rig_place import place
 from engine.rig_write import HEAD, changed
+from engine.song import Scene, Song
 
 PATCH = Patch(
     inputs={"horn": Input(channel=1)},
@@ -27,6 +28,9 @@ PATCH = Patch(
     },
     voices={"piano": Voice()},
     roles={"drums": Role()},
+    players={"mist": Player("rave", "horn", to={"main": 0.0})},
+    vibes={"storm": Vibe()},
+    songs={"one": Song(scenes={"a": Scene(), "b": Scene()})},
     surfaces={"pads": Surface(port="LPProMK3 MIDI"), "later": Surface()},
     outputs={"main": Output((1, 2))},
 )
@@ -105,6 +109,11 @@ def test_the_same_twice_is_said() -> None:
         (Control("enter", role="dums"), "role dums, expected one of drums"),
         (Control("level", source="input.hron"), "expected one of .*input.horn.*bus.main"),
         (Control("send", source="input.horn"), "needs bus"),
+        (Control("control", what="mits", number=1), "what mits, expected one of mist"),
+        (Control("vibe", what="calm"), "what calm, expected one of storm"),
+        (Control("song", what="slow"), "what slow, expected one of one"),
+        (Control("scene", what="c"), "what c, expected one of a, b"),
+        (Control("route", what="wet"), "what wet, expected one of none"),
     ],
 )
 def test_words_are_checked_before_anything_is_moved(control: Control, why: str) -> None:

@@ -15,7 +15,7 @@ from engine import shm_folder, shm_records
 from engine.layout import NOTE
 from engine.patch import Input, Output, Patch, Player, Role, Voice
 from engine.shm import Shared
-from engine.shm_folder import began, folder_for, running, sweep
+from engine.shm_folder import began, complete, folder_for, running, sweep
 from engine.status import StatusError, status_of
 from engine.timeline import Timeline
 
@@ -33,6 +33,18 @@ PATCH = Patch(
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(shm_folder, "SHM_ROOT", tmp_path)
     return tmp_path
+
+
+def test_what_is_still_being_made_is_not_attached_to(root: Path) -> None:
+    folder = root / "half"
+    assert not complete(folder)
+    shared = Shared.create(folder, PATCH)
+    assert complete(folder)
+    Shared.open(folder)
+    shared.remove()
+    folder.mkdir()
+    (folder / "ledger").touch()  # it has its name, and no size yet
+    assert not complete(folder)
 
 
 def dead_pid() -> int:

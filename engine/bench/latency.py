@@ -30,7 +30,7 @@ from engine.bench.child import end_process
 from engine.bench.jackd import JackServer, need_tool, wait_until
 from engine.bench.native import Witness
 from engine.shm import Shared
-from engine.shm_folder import running
+from engine.shm_folder import complete, running
 from engine.shm_records import AudioPhase
 
 READINGS = 6  # jack_iodelay prints two a second
@@ -96,7 +96,7 @@ def measure_loop(server: JackServer, into: str, out_of: str) -> float:
 
 def _plays(name: str) -> bool:
     """Whether the performance of that name has played a few blocks."""
-    folders = [f for f in running(name) if (f / "ledger").exists()]
+    folders = [f for f in running(name) if complete(f)]
     clock = Shared.open(folders[0]).clock() if folders else None
     return clock is not None and clock.phase is AudioPhase.RUNNING and clock.callbacks > 8
 

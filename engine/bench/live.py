@@ -22,7 +22,7 @@ from engine.bench.forward import LedgerReader
 from engine.bench.jackd import JackServer, wait_until
 from engine.control_socket import ask_conductor
 from engine.shm import Shared
-from engine.shm_folder import running
+from engine.shm_folder import complete, running
 
 PATIENCE_S = 120.0
 END_S = 20.0
@@ -67,7 +67,7 @@ class Live:
     def shared(self) -> Shared:
         """Its shared folder; waits for it."""
         if self._shared is None:
-            self.wait(lambda: any((f / "ledger").exists() for f in running(self.name)), "start")
+            self.wait(lambda: any(map(complete, running(self.name))), "start")
             self._shared = Shared.open(running(self.name)[0])
         return self._shared
 

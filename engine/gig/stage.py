@@ -29,7 +29,7 @@ from engine.gig.judge_misses import LONG
 from engine.ledger import LedgerCursor
 from engine.patch import CAPTURE_MAKER
 from engine.shm import Shared
-from engine.shm_folder import running
+from engine.shm_folder import complete, running
 
 PATCHES = Path(__file__).resolve().parents[2] / "patches"
 STOP_S = 12.0
@@ -133,7 +133,7 @@ class Segue:
         """Read on in its ledger, which keeps eleven minutes; nothing while it is not there."""
         if self._cursor is None:
             folder = self.shared_folder()
-            if folder is None or not (folder / "ledger").exists():
+            if folder is None or not complete(folder):
                 return
             self._shared = Shared.open(folder)
             self._cursor = LedgerCursor(self._shared)
@@ -156,7 +156,7 @@ class Segue:
     def ready(self) -> bool:
         """Every process lives, and every role that something is made for has a stem."""
         folder = self.shared_folder()
-        if folder is None or not (folder / "ledger").exists():
+        if folder is None or not complete(folder):
             return False
         shared = Shared.open(folder)
         beats = dict(zip(shared.names, shared.heartbeats.tolist(), strict=False))

@@ -26,7 +26,7 @@ from engine.bench.measures import MeasureError
 from engine.bench.native import Witness
 from engine.control_socket import ask_conductor
 from engine.shm import Shared
-from engine.shm_folder import running
+from engine.shm_folder import complete, running
 
 SECONDS = 60.0  # patience
 STOP_S = 20.0
@@ -79,7 +79,7 @@ def measure() -> dict[str, Any]:
 
 def _captures(name: str, log: Path) -> list[float]:
     """Milliseconds of CAPTURES captures of 1, 2, 4 and 8 bars."""
-    _wait(lambda: any((f / "ledger").exists() for f in running(name)), "no shared folder")
+    _wait(lambda: any(map(complete, running(name))), "no shared folder")
     folder = running(name)[0]
     shared = Shared.open(folder)
     _wait(lambda: shared.timeline() is not None, "no sound")
