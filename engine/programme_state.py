@@ -95,8 +95,10 @@ class ProgrammeState:
         return self.scene_of(self.song, self.scene)
 
     def enters(self, now: int) -> bool:
-        """Whether stems may be let in: not in standby, nor while a song or metre changes."""
-        ends = self.end is not None and self.end.armed
+        """Whether stems may be let in: not in standby, nor while a song or metre changes, nor into
+        the fade of an end."""
+        end = self.end
+        ends = end is not None and (end.armed or (end.begun and end.kind == "fade"))
         return not (self.standby or self.moving or self.other_metre is not None or ends)
 
     @property

@@ -9,6 +9,7 @@ from songs_desk import TWO, Night
 
 from engine.layout import CommandKind, ReportKind
 from engine.patch import Role
+from engine.song import Ending
 from engine.stem import StemState
 from engine.timeline import Boundary
 
@@ -82,3 +83,19 @@ def test_a_conductor_killed_in_an_ending_ends_it_all_the_same() -> None:
         assert not night.playing()
         assert night.status()["standby"] is True
         assert night.conductor.let_in
+
+
+def test_nothing_enters_into_a_fade() -> None:
+    fades = replace(TWO.songs["one"], ending=Ending(kind="fade", bars=4))
+    bass = replace(TWO.roles["bass"], enter="bar")
+    night = Night(replace(TWO, songs={"one": fades}, roles={**TWO.roles, "bass": bass}))
+    night.run(6.3)
+    night.act("end")
+    while not night.conductor.programme.busy:
+        night.run(0.05)
+    before = len(night.sent)
+    night.act("enter", "bass")
+    while not night.status()["standby"]:
+        night.run(0.05)
+    plays = [c for c in night.sent[before:] if c["kind"] == CommandKind.STEM_PLAY]
+    assert not plays
