@@ -50,6 +50,7 @@ def demo(args: argparse.Namespace) -> int:
 def _demo(args: argparse.Namespace, folder: Path) -> int:
     from engine.demo import DemoError, live_result, render_demo
     from engine.ledger import as_lines
+    from engine.offline import OfflineError
 
     patch = open_patch(DEMO_PATCH)
     if args.session and any(folder.glob("take-*")):
@@ -66,7 +67,7 @@ def _demo(args: argparse.Namespace, folder: Path) -> int:
         else:
             costs = _play_demo(patch, folder, output, args.live)
             result = live_result(patch, folder, costs)
-    except DemoError as error:
+    except (DemoError, OfflineError) as error:
         print(error, file=sys.stderr)
         return FAILED
     if args.json:

@@ -32,7 +32,7 @@ from engine.stem_stretch import order_of
 from engine.stretch import stretch_slot
 
 TICK_FRAMES = 256
-STEM_WAIT_S = 90.0
+STEM_WAIT_S = 300.0  # a worker may take 90 s to load, and be started again
 
 
 class OfflineError(Exception):

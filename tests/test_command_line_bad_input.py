@@ -11,6 +11,7 @@ import pytest
 
 from engine import cli, shm_folder
 from engine.cli_doctor import Check, Status
+from engine.offline import Offline, OfflineError
 from engine.supervisor import Supervisor
 
 PATCHES = Path(__file__).parent.parent / "patches"
@@ -156,6 +157,18 @@ def test_a_run_without_any_device_ends_in_one_object(
     assert cli.main(["run", DEMO, "--no-rig", "--json", "--name", "my gig"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["callbacks"], facts["session"]) == (0, None)
+
+
+def test_a_demo_whose_workers_never_start_says_so(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object) -> None:
+        raise OfflineError("no stem within 300 s")
+
+    monkeypatch.setattr(Offline, "run", run)
+    code, error = said(capsys, "demo", "--render", "--session", str(place / "demo"))
+    assert code == 1
+    assert "no stem within" in error
 
 
 def test_the_doctor_says_one_object(
