@@ -21,6 +21,7 @@ from engine.conductor_mix import MixState, howls, let_go
 from engine.conductor_steer import SteerState
 from engine.conductor_undo import Undo
 from engine.cv_routes import CvRoutes
+from engine.journal import event_of
 from engine.layout import CommandKind, ObservationKind, ReportKind
 from engine.patch import Patch
 from engine.programme import Programme
@@ -213,16 +214,7 @@ class Conductor:
             self.let_in = False  # what made somebody panic comes back by a hand only
         elif kind == ReportKind.RESUMED:
             self.programme.tell_again(frame)
-        self.news.append(
-            {
-                "event": ReportKind(kind).name.lower(),
-                "frame": frame,
-                "slot": int(r["slot"]),
-                "a": int(r["a"]),
-                "b": int(r["b"]),
-                "id": int(r["id"]),
-            }
-        )
+        self.news.append(event_of(r))
 
     def _note_the_end(self, stem: int, frame: int) -> None:
         """An ending was played to its end: nothing enters before a hand lets it in again, or where

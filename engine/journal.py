@@ -17,8 +17,14 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from engine.layout import ReportKind
+from engine.shm import Shared
+
 LINES_WAITING = 65_536  # a disk that stalls for minutes may be behind by so many
 LINES_A_WRITE = 1024
+REPORTS_MOST = 8192  # what their ring holds
 CLOSE_S = 1.0  # at most, for what waits to reach the disk
 log = logging.getLogger("segue.journal")
 
@@ -95,6 +101,22 @@ class LogWriter:
             return False
         self._broken = False
         return True
+
+
+def event_of(report: np.void) -> dict[str, Any]:
+    """A layout.REPORT as an event. Raises ValueError for one of no kind."""
+    kind = ReportKind(int(report["kind"])).name.lower()
+    return {"event": kind, **{k: int(report[k]) for k in ("frame", "slot", "a", "b", "id")}}
+
+
+def keep_last_words(shared: Shared, session: Path) -> None:
+    """When conductor and audio process have ended: what the one said and the other read no more,
+    into the log. Raises OSError."""
+    said = shared.ring("reports").pop(REPORTS_MOST)
+    if len(said):
+        opened = {"event": "log_opened", "frame": 0, "performance": shared.meta.get("performance")}
+        with (session / "log.jsonl").open("ab") as log_file:
+            log_file.write(b"".join(map(line_of, [opened, *map(event_of, said)])))
 
 
 def line_of(event: dict[str, Any]) -> bytes:

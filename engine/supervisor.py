@@ -24,6 +24,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from engine.journal import keep_last_words
 from engine.notify import notify
 from engine.patch import Patch
 from engine.roster import Part, roster
@@ -382,6 +383,9 @@ class Supervisor:
             for child in group:
                 if child.life is not Life.STOPPED:
                     child.become(Life.STOPPED)
+            if group is audio and self.session is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    keep_last_words(self.shared, self.session)
 
     def _wait_for_fade(self) -> None:
         """Until the audio process has faded out, or has stopped playing before."""

@@ -15,9 +15,11 @@ import pytest
 
 from engine import cli
 from engine.cli_common import SessionTakenError, session_folder
+from engine.journal import Journal, keep_last_words
+from engine.layout import REPORT, ReportKind
 from engine.patch import Output, Patch
 from engine.recording import Recording, forget_session, new_take
-from engine.session import find_take, read_session
+from engine.session import find_take, lines_of, read_lines, read_session
 from engine.shm import Shared
 from engine.tracks import tap_dtype
 
@@ -86,3 +88,20 @@ def test_rig_is_kept_with_its_own_performance(tmp_path: Path) -> None:
         assert read_session(tmp_path).frames == 128
         kept = recording.take / "rig.yaml"
         assert (kept.read_text() if kept.exists() else None) == rig
+
+
+def test_what_nobody_read_any_more_is_in_the_log_in_the_end(tmp_path: Path) -> None:
+    """The conductor was dead, or is told to end before the audio process is."""
+    shared = Shared.create(tmp_path / "shared", PATCH, session=str(tmp_path))
+    journal = Journal(tmp_path / "shared", tmp_path, "another")
+    journal.close()
+    said = np.zeros(2, REPORT)
+    said["kind"], said["frame"], said["a"] = [ReportKind.GAP, ReportKind.MISSED], [500, 900], 128
+    shared.ring("reports").push(said)
+    keep_last_words(shared, tmp_path)
+    keep_last_words(shared, tmp_path)
+    mine = lines_of(read_lines(tmp_path / "log.jsonl"), shared.meta["performance"])
+    assert [(e["event"], e["frame"], e["a"]) for e in mine] == [
+        ("gap", 500, 128),
+        ("missed", 900, 128),
+    ]
