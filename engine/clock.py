@@ -67,14 +67,20 @@ class Clock(ClockHand):
         return self.line
 
     def observe(self, observation: np.void) -> None:
-        """Take one layout.OBSERVATION; only a BEAT with some confidence counts, and only where
-        nobody above the tracker decides."""
+        """Take one layout.OBSERVATION; only a BEAT counts, and only where nobody above the tracker
+        decides. One without confidence may confirm what is known, and finds nothing."""
         if int(observation["kind"]) != ObservationKind.BEAT:
             return
         frame, confidence = int(observation["frame"]), float(observation["y"])
         listening = self.follow and not self.held and self.state is not _C.EXTERNAL
         ahead = (frame - self._now) / self.line.rate
-        if not listening or not confidence >= MIN_CONFIDENCE or ahead > MAX_AHEAD_S:
+        sure = confidence >= MIN_CONFIDENCE
+        if not listening or ahead > MAX_AHEAD_S:
+            return
+        beat = self._line_at(frame).beat_at(frame)
+        if not sure and (
+            self.state is _C.SEARCHING or not confidence >= 0.0 or not self._follower.expects(beat)
+        ):
             return
         if not self._follower.series.add(frame):
             return
@@ -83,9 +89,7 @@ class Clock(ClockHand):
                 self._take_up(*found)
             return
         locked = self.state is _C.LOCKED
-        verdict = self._follower.hear(
-            frame, self._line_at(frame).beat_at(frame), locked, self.beat_by_hand
-        )
+        verdict = self._follower.hear(frame, beat, locked, self.beat_by_hand, sure)
         if verdict.play is not None:
             self._wanted = verdict.play
         if verdict.locked is not None:
@@ -165,6 +169,8 @@ class Clock(ClockHand):
         silent = self._beat - self._last_evidence
         if self.state is _C.LOCKED and silent > COAST_AFTER_BEATS:
             self._become(_C.COASTING)
+            self._follower.settle()
+            self._bend_until = self._beat
         if self.state is _C.COASTING and not self.beat_by_hand and silent > SEARCH_AFTER_BEATS:
             self._become(_C.SEARCHING)
             self._follower.forget()

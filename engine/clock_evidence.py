@@ -14,6 +14,7 @@ from engine.timeline import Timestamp
 LONGEST_S = 3.0  # between two beats of one series (20 BPM)
 SHORTEST_S = 0.12  # a bounce, not a second beat or tap
 EVEN = 0.10  # share by which intervals of a consistent series may differ from their median
+LEFT_OUT = 2  # beats in a row that a series may leave out
 TAP_TIMEOUT_S = 2.0  # after a single tap; later two of its own intervals
 TAP_EVEN = 0.30  # share by which a tap may miss; beyond it starts a new series
 TAPS_FIT = 8  # the last so many count
@@ -28,6 +29,8 @@ class BeatSeries:
         self._frames: deque[int] = deque(maxlen=12)
         self.consistent = 0  # beats in the even tail
         self.period = 0.0  # frames, mean of that tail; 0 below two beats
+        self.spanning = 0  # beats in the tail that is even but for beats left out
+        self.pace = 0.0  # frames, mean of that tail; 0 below two beats
 
     def add(self, frame: Timestamp) -> bool:
         """Take a beat; False (and nothing taken) for one that goes back or bounces."""
@@ -51,15 +54,24 @@ class BeatSeries:
 
     def _measure(self) -> None:
         intervals = np.diff(np.array(self._frames, np.float64))
-        self.consistent, self.period = min(len(self._frames), 1), 0.0
+        self.consistent = self.spanning = min(len(self._frames), 1)
+        self.period = self.pace = 0.0
         if not len(intervals):
             return
         middle = float(np.median(intervals[-4:]))
-        even = np.abs(intervals / middle - 1.0) <= EVEN
-        tail = len(even) if even.all() else int(np.argmin(even[::-1]))
-        if tail:
+        if tail := _even_tail(intervals, middle):
             self.consistent = tail + 1
             self.period = float(np.mean(intervals[-tail:]))
+        folded = intervals / np.clip(np.round(intervals / middle), 1, LEFT_OUT + 1)
+        if tail := _even_tail(folded, middle):
+            self.spanning = tail + 1
+            self.pace = float(np.mean(folded[-tail:]))
+
+
+def _even_tail(intervals: np.ndarray, middle: float) -> int:
+    """How many of the last intervals are about `middle`."""
+    even = np.abs(intervals / middle - 1.0) <= EVEN
+    return len(even) if even.all() else int(np.argmin(even[::-1]))
 
 
 class TapSeries:

@@ -29,6 +29,7 @@ PULL_MAX = 0.06  # share of the tempo bent for that, at most
 PULL_LOST = 1.5  # beats of error at which meeting it is given up
 LOCK_BEATS = 5  # consistent beats that start a lock
 CONSISTENT = 8  # consistent beats that change the octave or the half-beat
+ASTRAY = 0.02  # share by which the loop's tempo may leave that of the last beats together
 BESIDE = 0.2  # beats around the half-beat, where the tracker is on the other side
 SILENT_BEATS = 2.5  # without a beat: what was before says nothing any more
 SAME = 0.06  # share within which two tempi count as the same
@@ -65,6 +66,7 @@ class Follower:
         self._heard = math.inf  # the clock's beat at the last one, whatever became of it
         self._errors: deque[float] = deque(maxlen=CONSISTENT)
         self._last_index: int | None = None
+        self._steady = 0.0  # beats a minute of the last evidence taken; 0: too little
         self._target: float | None = None  # the clock's beat at the last evidence, as to be met
         self._target_frame = 0
 
@@ -80,13 +82,19 @@ class Follower:
         self._per_beat = (near or fits)[0]
         return self.series.last, heard * self._per_beat
 
-    def hear(self, frame: Timestamp, beat: float, locked: bool, by_hand: bool) -> Verdict:
-        """Weigh a beat observed at `frame`, where the clock said `beat`."""
+    def hear(
+        self, frame: Timestamp, beat: float, locked: bool, by_hand: bool, sure: bool = True
+    ) -> Verdict:
+        """Weigh a beat observed at `frame`, where the clock said `beat`. sure: the tracker is; else
+        it is one that was expected, has to be one of many, and moves nothing but tempo and phase.
+        """
         if beat - self._heard > SILENT_BEATS:
             self._errors.clear()
         self._heard = beat
         beat -= self._aside
         index, error = round(beat), beat - round(beat)
+        if not sure and not self._confirms():
+            return NOTHING
         self._errors.append(error)
         if self._target is not None:
             return self._meet(frame, beat)
@@ -97,14 +105,19 @@ class Follower:
             limit = SLEW * self.base
             period = 60.0 / self.base
             moved = self.base * (1.0 - min(GAIN_TEMPO * period**2, GAIN_MOST) * error)
+            if self._confirms():
+                self._steady = self._pace()
+                moved = min(
+                    max(moved, self._steady * (1.0 - ASTRAY)), self._steady * (1.0 + ASTRAY)
+                )
             self.set_base(min(max(moved, self.base - limit), self.base + limit))
             return Verdict(
                 play=self.base * (1.0 - self._phase_gain() * error),
                 locked=1.0 - 0.5 * abs(error) / WINDOW_BEATS,
             )
-        if not by_hand and (doubt := self._doubt()) is not None:
+        if sure and not by_hand and (doubt := self._doubt()) is not None:
             return doubt
-        if by_hand and self._went_aside():
+        if sure and by_hand and self._went_aside():
             self._aside = 0.5 - self._aside
             self._errors.clear()
             self._last_index = None
@@ -113,6 +126,27 @@ class Follower:
             self._target, self._target_frame = float(index), frame
             return self._meet(frame, beat)
         return NOTHING
+
+    def expects(self, beat: float) -> bool:
+        """Whether a beat is anywhere near where the clock says `beat`."""
+        beat -= self._aside
+        return abs(beat - round(beat)) <= RELOCK_PHASE
+
+    def _confirms(self) -> bool:
+        """After a lost cycle aubio may say for a quarter of a minute that it is not sure, of beats
+        that are right to a hundredth. Even beats at our tempo and phase need no word of it."""
+        even = self.series.spanning >= LOCK_BEATS
+        return even and abs(self._pace() / self.base - 1.0) <= SAME
+
+    def settle(self) -> None:
+        """Nothing is heard any more. Go on at the tempo of the last beats together: the loop's own
+        may be in the midst of a correction."""
+        if abs(self._steady / self.base - 1.0) <= SAME:
+            self.set_base(self._steady)
+
+    def _pace(self) -> float:
+        """Beats a minute of the last beats, in the octave they were taken in."""
+        return 60.0 * self._rate / self.series.pace * self._per_beat
 
     def set_base(self, bpm: float) -> None:
         self._low, self._high = min(self._low, bpm), max(self._high, bpm)

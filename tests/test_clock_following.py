@@ -185,6 +185,51 @@ def test_a_tracker_on_the_off_beats_keeps_the_count_a_hand_has_given(side: str) 
     assert float(np.percentile(errors, 90)) < 0.06
 
 
+def unsure(
+    clock: Clock, heard: list[tuple[int, float]], until: int, start: int
+) -> list[tuple[int, Timeline, ClockState]]:
+    """As play(), of beats with a confidence each."""
+    waiting = sorted(heard)
+    lines = []
+    for now in range(start, until, TICK):
+        while waiting and waiting[0][0] + DELAY <= now:
+            clock.observe(beat_at(*waiting.pop(0)))
+        if (line := clock.advance(now)) is not None:
+            lines.append((now, line, clock.state))
+    return lines
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_tracker_that_begins_anew_in_a_song_does_not_leave_the_clock_alone(
+    seed: int, by_hand: bool
+) -> None:
+    """Twice a minute a cycle is lost, and aubio is unsure for 15 s, with half-beats and missing
+    beats among right ones, while the drummer drifts."""
+    rng = np.random.default_rng(seed)
+    true, heard = drummer(180, 96.0, depth=0.02, period_s=60.0, jitter_s=0.008)
+    told = []
+    for k, frame in enumerate(heard[:-1]):
+        since = frame / RATE % 30.0 if frame > 25 * RATE else 30.0
+        confidence = 0.0 if since < 15.0 else 0.55
+        if since < 1.2 or (since < 15.0 and rng.random() < 0.08):
+            continue
+        told.append((frame, confidence))
+        if since < 15.0 and rng.random() < 0.08:
+            told.append(((frame + heard[k + 1]) // 2, confidence))
+    c = clock(96.0)
+    lines = unsure(c, [b for b in told if b[0] < 20 * RATE], 20 * RATE, 0)
+    one = next(k for k, f in enumerate(true) if f > 20 * RATE)
+    if by_hand:
+        c.this_is_one(true[one])
+    count = round(c.line.beat_at(true[one]))
+    rest = [b for b in told if b[0] >= 20 * RATE]
+    lines += unsure(c, rest, 180 * RATE, true[one] + 1)
+    errors = [far(lines, true[k], count + k - one) for k in range(one + 2, len(true) - 2)]
+    assert max(errors) < 0.25
+    assert float(np.percentile(errors, 95)) < 0.08
+
+
 def test_without_a_hand_eight_off_beats_move_the_beat_at_a_bar_line() -> None:
     _, heard = drummer(20, 96.0)
     c = clock(96.0)
