@@ -13,6 +13,7 @@ import numpy as np
 from engine.bridge import bridge
 from engine.patch import Patch
 from engine.song import slowest_bar_s
+from engine.tap_read import unheard
 
 MARGIN_S = 2.0  # remembered beyond the longest capture: presses and messages take their time
 SEAM_FRAMES = 256  # the end of a loop goes over into what came before its beginning
@@ -65,9 +66,12 @@ class Memory:
         self._gaps: deque[tuple[int, int]] = deque(maxlen=GAPS_KEPT)
 
     def hear(self, frame: int, data: np.ndarray) -> None:
-        """data: float32 (rows, n) from a frame on. What was lost in between is silence; time that
-        goes back begins anew."""
+        """data: float32 (rows, n) from a frame on. What was lost in between is silence, what comes
+        again is left out; time that goes back begins anew."""
         size = self.audio.shape[1]
+        frame, data = unheard(self.next, frame, data)
+        if not data.shape[1]:
+            return
         if frame < self.next or self.next == self.first:
             self.first = self.next = frame
             self._gaps.clear()

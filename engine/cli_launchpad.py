@@ -107,8 +107,7 @@ def _end(args: argparse.Namespace, pads: Any, draw: Callable[..., None]) -> int:
         }
         print(json.dumps(facts, indent=1))
     gone = pads.lost.is_set()
-    pads.close()
-    if gone:  # what belongs to a dead server must not be destroyed, at the exit neither
+    if not pads.close() or gone:  # what libjack holds must not be destroyed, at the exit neither
         sys.stdout.flush()
         os._exit(code)
     return code

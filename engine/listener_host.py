@@ -21,6 +21,7 @@ from engine.process import Stop, await_sound, enter, one_thread
 from engine.roster import MODEL_LOAD_S
 from engine.shm import Shared
 from engine.sources import guarded_sources, source_names
+from engine.tap_read import unheard
 
 LISTENER = "aubio"
 WAIT_S = 0.005
@@ -85,13 +86,17 @@ class ListenerHost:
             self._frame = self._filled = 0
             return
         for record in self._tap.pop(64):
-            frame, count = int(record["frame"]), int(record["count"])
-            missing = frame - (self._frame + self._filled)
+            expected = self._frame + self._filled
+            heard = record["data"][:, : int(record["count"])]
+            frame, heard = unheard(expected, int(record["frame"]), heard)
+            if not heard.shape[1]:
+                continue
+            missing = frame - expected
             if 0 < missing <= BRIDGE_FRAMES and self._frame:
                 self._take(np.zeros((len(self._hop), missing), np.float32))
             elif missing:
                 self._frame, self._filled = frame, 0
-            self._take(record["data"][:, :count])
+            self._take(heard)
 
     def _take(self, audio: np.ndarray) -> None:
         while audio.shape[1]:

@@ -24,6 +24,7 @@ from engine.patch import Patch
 from engine.process import Stop, await_sound, enter, one_thread
 from engine.roster import MODEL_LOAD_S
 from engine.shm import Shared
+from engine.tap_read import unheard
 
 WAIT_S = 0.004
 HORIZON_S = 0.02  # answers due within this are handed over
@@ -116,10 +117,13 @@ class TextureHost:
 
     def turn(self) -> None:
         for record in self._in.pop(64):
-            count, frame = int(record["count"]), int(record["frame"])
-            if frame != self._frame + self._filled:
+            expected, heard = self._frame + self._filled, record["data"][:, : int(record["count"])]
+            frame, heard = unheard(expected, int(record["frame"]), heard)
+            if not heard.shape[1]:
+                continue
+            if frame != expected:
                 self._frame, self._filled = frame, 0  # a gap: start a new block
-            self._take(record["data"][:, :count])
+            self._take(heard)
 
     def _take(self, audio: np.ndarray) -> None:
         while audio.shape[1]:

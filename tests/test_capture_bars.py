@@ -256,6 +256,14 @@ def test_what_cannot_be_captured_is_said(stage: Stage) -> None:
     assert bare.act("capture", 200).startswith("nothing is remembered")
 
 
+def test_a_cycle_that_comes_twice_takes_no_bars_away() -> None:
+    memory = Memory(1, 4000)
+    for frame in (5000, 5128, 5128, 5000, 5256):
+        memory.hear(frame, np.arange(frame, frame + 128, dtype=np.float32)[None])
+    assert (memory.first, memory.next, memory.lost(5000, 384)) == (5000, 5384, 0)
+    assert np.array_equal(memory.read(0, 1, 5000, 384)[0], np.arange(5000, 5384))
+
+
 def test_a_gap_is_silence_in_its_place_and_is_counted() -> None:
     memory = Memory(1, 1000)
     memory.hear(500, np.ones((1, 100), np.float32))

@@ -62,6 +62,16 @@ def test_missed_cycles_are_silence_at_their_place(missed: list[bool]) -> None:
         assert np.array_equal(audio[0], np.where(there, np.arange(t, t + 512), 0.0))
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 3), min_size=20, max_size=36))
+def test_cycles_that_come_twice_are_heard_once(times: list[int]) -> None:
+    once = [1024 + k * BLOCK for k in range(len(times))]
+    heard = listen([frame for frame, n in zip(once, times, strict=True) for _ in range(n)])
+    assert [t for t, _ in heard.hops] == [1024 + k * 512 for k in range(len(times) * BLOCK // 512)]
+    for t, audio in heard.hops:
+        assert np.array_equal(audio[0], np.arange(t, t + 512))
+
+
 def test_a_long_gap_starts_anew() -> None:
     later = 1024 + BLOCK + BRIDGE_FRAMES + 1
     heard = listen([1024, *(later + k * BLOCK for k in range(4))])

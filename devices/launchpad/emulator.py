@@ -30,6 +30,7 @@ from devices.quiet import quiet
 from engine.surface import Cells
 
 CLIENT: Final = "Launchpad Pro MK3"
+CLOSE_S: Final = 10.0
 PORT: Final = "LPProMK3 MIDI"
 POLL_S: Final = 0.001
 QUEUE_MESSAGES: Final = 4096
@@ -111,13 +112,20 @@ class Emulator:
                 port.delete()
         self._out = self._in = None
 
-    def close(self) -> None:
-        """Unplug for good."""
+    def close(self) -> bool:
+        """Unplug for good. False: libjack did not let go within CLOSE_S (twice in some hundred runs
+        jack_client_close never returned); such a process has to end by os._exit."""
         self._stop.set()
         self._thread.join()
         if self.lost.is_set():
             self.abandon()
-            return
+            return True
+        leaving = threading.Thread(target=self._leave, name="leaving", daemon=True)
+        leaving.start()
+        leaving.join(CLOSE_S)
+        return not leaving.is_alive()
+
+    def _leave(self) -> None:
         self.pull()
         if self._watch is not None:
             self._watch.close()
