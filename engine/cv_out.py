@@ -64,6 +64,8 @@ class CvOutputs:
         self._by_voice: dict[int, list[int]] = {}
         self._by_role: dict[int, list[int]] = {}
         self._held: dict[int, list[int]] = {}
+        # When the last gate of a voice rose or is to rise, and the one before it that did rise.
+        self._rises: dict[int, tuple[int, int]] = {}
         self._stems = state["stems"]
         self._dry = state["dry"]
         self._leaving = False
@@ -95,7 +97,9 @@ class CvOutputs:
         mixer.desk.lines, mixer.desk.line_count = self._made, len(channels)
 
     def notes(self, voice: int, t: int, events: list[VoiceEvent]) -> None:
-        """Last-note priority: the gate falls when no key is held."""
+        """Last-note priority: the gate falls when no key is held. Pitch stands for the lead before
+        its gate rises and as long after it, also where notes come closer than that: who samples it
+        at the gate must not catch it on its way."""
         lines = self._by_voice.get(voice)
         if lines is None:
             return
@@ -103,16 +107,21 @@ class CvOutputs:
         muted = self._leaving or (self._dry[0] and voice in self._generated)
         for offset, kind, key, _, _ in events:
             frame = t + offset
+            rise, before = self._rises.get(voice, (frame - self._lead, 0))
+            rose = rise if rise <= frame else before
             if kind == NoteKind.ON and not muted:
+                at = max(frame, rose + self._lead)
+                self._pitch(lines, at, key)
+                self._call_off(lines, frame, lower=not held)
+                self._rise(lines, at + self._lead, self._lead)
+                self._rises[voice] = (at + self._lead, rose)
                 held.append(key)
-                self._pitch(lines, frame, key)
-                self._rise(lines, frame + self._lead, self._lead)
             elif kind == NoteKind.OFF and key in held:
                 held.remove(key)
                 if held:
-                    self._pitch(lines, frame, held[-1])
+                    self._pitch(lines, max(frame, rise + self._lead), held[-1])
                 else:
-                    self._fall(lines, frame + self._lead)
+                    self._fall(lines, max(frame, rise) + self._lead)
 
     def stems(self, t: int, n: int, started: int, ended: int) -> None:
         """After the mix of [t, t+n): what stems started and ended there, a bit a slot."""
@@ -137,6 +146,7 @@ class CvOutputs:
         for i in lines:
             volts = self._pitches.get(i)
             if volts is not None:
+                _forget(self._lines[i][0], frame)
                 lib.seg_cv_edge(self._lines[i][0], frame, volts[key])
 
     def _rise(self, lines: list[int], frame: int, gap: int) -> None:
@@ -149,6 +159,12 @@ class CvOutputs:
                 lib.seg_cv_edge(cell, frame, 1.0)
             elif kind == "trigger":
                 lib.seg_cv_strike(cell, frame, gate_volts, width, gap)
+
+    def _call_off(self, lines: list[int], frame: int, lower: bool) -> None:
+        """What gates were to do after `frame`. lower: a fall among it comes now instead."""
+        for cell in (self._lines[i][0] for i in lines if self._lines[i][1] in ("gate", "envelope")):
+            if _forget(cell, frame + 1) and lower:
+                lib.seg_cv_edge(cell, frame, 0.0)
 
     def _fall(self, lines: list[int], frame: int) -> None:
         for i in lines:
@@ -191,6 +207,14 @@ class CvOutputs:
             if kind in ("gate", "trigger", "envelope"):
                 cell.count = 0  # none that waits may raise it again
                 lib.seg_cv_edge(cell, t, 0.0)
+
+
+def _forget(cell: Any, frame: int) -> bool:
+    """Edges that wait for this frame or a later one; whether there were any."""
+    before = cell.count
+    while cell.count and cell.frames[cell.count - 1] >= frame:
+        cell.count -= 1
+    return bool(cell.count < before)
 
 
 def _shape(line: Any, cv: Cv, rate: float) -> None:

@@ -258,6 +258,21 @@ static void ease(const seg_stem *m, const float *x, float *left, float *right, i
   }
 }
 
+/* Frames [a, b): what is played once and stops sounding in the midst of a wave (a tail that is cut)
+ * leaves without a step: what it would leap by is taken away over the last `ease` frames. */
+static void ease_out(const seg_stem *m, const float *x, float *left, float *right, int64_t a,
+                     int64_t b) {
+  int64_t end = m->length - m->shift, n = m->ease < m->length ? m->ease : m->length;
+  if (m->loop >= 1) return;
+  if (a < end - n) a = end - n;
+  if (b > end) b = end;
+  for (int64_t f = a; f < b; f++) {
+    double g = gain_at(m, f) * (double)(f - (end - n) + 1) / (double)(n + 1);
+    left[f] -= (float)g * x[m->length - 1];
+    right[f] -= (float)g * x[2 * m->length - 1];
+  }
+}
+
 /* beats: the line in force. */
 void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_size, float *roles,
                int64_t stride, int64_t t, int n, const seg_beats *beats,
@@ -290,6 +305,7 @@ void seg_stems(seg_stem *stems, int count, const float *arena, int64_t arena_siz
     else if (a < b)
       add_stretch(m, x, left, right, a, b, slicing->fade);
     if (a < m->start + m->ease) ease(m, x, left, right, a, b);
+    if (m->ease) ease_out(m, x, left, right, a, b);
     if (end_of(m) <= t + n) {
       m->state = 0;
       *ended |= 1u << s;

@@ -72,6 +72,35 @@ def test_pitch_leads_its_gate_by_a_millisecond_at_the_exact_frame(
     np.testing.assert_allclose(volts(off, PITCH), 1.0)  # held for the release
 
 
+def struck(block: int, told: list[tuple[int, int]]) -> tuple[np.ndarray, list[int]]:
+    """Output while keys go down, and up where they are down, `gap` frames apart each; and what is
+    held in the end."""
+    stage, held, at = Stage(PATCH, block=block), [], 100
+    for gap, key in told:
+        at += gap
+        kind = NoteKind.OFF if key in held else NoteKind.ON
+        stage.note("midi_notes", kind, key=key, frame=stage.t + at)
+        held = [k for k in held if k != key] + ([key] if kind == NoteKind.ON else [])
+    return stage.play(-(-(at + 400) // block) * block), held
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 150), st.integers(60, 63)), min_size=1, max_size=12))
+def test_pitch_stands_around_every_gate_however_close_notes_are(
+    told: list[tuple[int, int]],
+) -> None:
+    out, held = struck(128, told)
+    pitch, gate = volts(out, PITCH), volts(out, GATE)
+    for rise in (np.flatnonzero(np.diff(gate) > 0) + 1).tolist():
+        assert np.ptp(pitch[rise - 48 : rise + 48]) == 0.0
+    assert gate[-1] == (5.0 if held else 0.0)
+    if held:
+        assert pitch[-1] == pytest.approx((held[-1] - 60) / 12, abs=1e-6)
+    again, _ = struck(65, told)
+    frames = min(len(out), len(again))
+    assert np.array_equal(again[:frames, [PITCH, GATE]], out[:frames, [PITCH, GATE]])
+
+
 @given(st.integers(0, 127))
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_volts_of_every_key_on_every_channel(key: int) -> None:

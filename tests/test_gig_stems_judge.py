@@ -135,6 +135,16 @@ def test_a_clock_that_slips_by_two_beats_under_a_stem_is_seen(make: Make, struck
     assert "stem_place_errors" in wrong(replace(one, loops=[loops]))
 
 
+def test_what_fades_out_with_its_song_is_no_stray_sound() -> None:
+    of = song(0.02)
+    bus = plays([line(1), line(2)], [FIRST, SECOND], of)
+    one, fades = night(bus, of, False), int(of.beats[END - 3 * BAR])
+    early = replace(one, loops=[replace(one.loops[0], end=fades)])
+    assert "stem_stray_sound" in wrong(early)
+    late = replace(one, loops=[replace(one.loops[0], end=fades, gone=int(of.beats[END]))])
+    assert wrong(late) == set()
+
+
 def test_a_stem_that_stops_by_itself_or_plays_unasked_is_seen() -> None:
     of = song(0.0)
     bus = plays([line(1), line(2)], [FIRST, SECOND], of)

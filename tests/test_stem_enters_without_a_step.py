@@ -1,4 +1,5 @@
-"""Risk: a stem enters, at a song's or scene's change or as a capture, with a step in the sound."""
+"""Risk: a stem enters, at a song's or scene's change or as a capture, or one that is played once
+ends, with a step in the sound."""
 
 from __future__ import annotations
 
@@ -14,15 +15,18 @@ from engine.stem_orders import EASE_FRAMES
 LENGTH, START, FRAMES = 1000, 300, 3500
 
 
-def rendered(block: int, first: float, gain: float = 1.0, eased: bool = True) -> np.ndarray:
-    """A loop whose first sample is `first`, from frame START on; float32 (FRAMES, 2). eased: as
-    the conductor lets stems in."""
+def rendered(
+    block: int, first: float, gain: float = 1.0, eased: bool = True, once: bool = False
+) -> np.ndarray:
+    """A loop whose first sample (and about its last) is `first`, from frame START on; float32
+    (FRAMES, 2). eased: as the conductor lets stems in. once: no loop."""
     sound = np.float32(0.5) * np.cos(np.arange(LENGTH) * 2 * np.pi / LENGTH, dtype=np.float32)
     sound += np.float32(first - 0.5)
     arena = np.concatenate([sound, -sound])
     state = fresh()
     stem = state[0]["stems"][0]
-    stem["start"], stem["stop"], stem["length"], stem["loop"] = START, 2**62, LENGTH, LENGTH
+    stem["start"], stem["stop"], stem["length"] = START, 2**62, LENGTH
+    stem["loop"] = 0 if once else LENGTH
     stem["gain"], stem["fade"], stem["id"], stem["state"] = gain, 240, 1, 1
     stem["ease"] = EASE if eased else 0
     beats, slicing = ffi.new("seg_beats[1]", [{"per_beat": 1.0}]), ffi.new("seg_slicing *")
@@ -67,6 +71,19 @@ def test_what_begins_at_nothing_is_left_bit_for_bit() -> None:
     assert np.array_equal(out[START : START + LENGTH], out[START + LENGTH : START + 2 * LENGTH])
 
 
+@pytest.mark.parametrize("first", [0.5, -0.3, 0.02])
+def test_what_is_cut_off_at_its_end_leaves_without_a_step(first: float) -> None:
+    out = rendered(128, first, once=True)
+    steps = np.abs(np.diff(out, axis=0)).max(axis=1)
+    assert steps.max() < abs(first) / 60 + 0.0035
+    whole = rendered(128, first)
+    last = START + LENGTH - EASE
+    assert np.array_equal(out[:last], whole[:last])
+    assert not out[START + LENGTH :].any()
+
+
+@pytest.mark.parametrize("once", [False, True])
 @pytest.mark.parametrize("block", [1, 64, 65, 1031])
-def test_the_block_changes_nothing(block: int) -> None:
-    assert np.array_equal(rendered(block, 0.4, 0.7), rendered(128, 0.4, 0.7))
+def test_the_block_changes_nothing(block: int, once: bool) -> None:
+    again = rendered(block, 0.4, 0.7, once=once)
+    assert np.array_equal(again, rendered(128, 0.4, 0.7, once=once))

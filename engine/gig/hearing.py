@@ -190,8 +190,9 @@ def loops_of(plan: Evening, left: NightPlayed) -> list[Loops]:
             if entered:
                 struck = role == "percussion"
                 beats = bars * BEATS_PER_BAR
+                gone = song.end if until == end else until  # a fade is heard until the end
                 found.append(
-                    Loops(role, song.plan.name, beats, entered, until, tuple(hidden), struck)
+                    Loops(role, song.plan.name, beats, entered, until, tuple(hidden), struck, gone)
                 )
     return found
 

@@ -163,7 +163,8 @@ def find_stem_stray_sound(night: Night, loops: Loops) -> list[Wrong]:
     near, ring = (round(s * night.rate) for s in (ENTRY_SECONDS, RING_SECONDS))
     bus = _mono(night.stems[loops.bus])
     wrong: list[Wrong] = []
-    for first, last in ((song.first, loops.lines[0] - near), (loops.end + ring, song.last)):
+    gone = loops.end if loops.gone is None else loops.gone
+    for first, last in ((song.first, loops.lines[0] - near), (gone + ring, song.last)):
         loud = np.flatnonzero(np.abs(bus[first : max(last, first)]) > SILENCE)
         if len(loud):
             at = first + int(loud[0])

@@ -84,8 +84,9 @@ class Fill:
 class Loops:
     """Looping stems that hands had come in in a song, one at a time. bus: the stems bus that
     carries nothing else. beats: of a pass. lines: the true phrase lines at which one had to come
-    in, in order; after `end` nothing of them is left. hidden: spans in which they may not be heard
-    as they are (DRY, a fill in their place). struck: every note of theirs begins sharply."""
+    in, in order; after `end` they are not judged as they are, and from `gone` on (None: from there)
+    nothing of them is left. hidden: spans in which they may not be heard as they are (DRY, a fill
+    in their place). struck: every note of theirs begins sharply."""
 
     bus: str
     song: str
@@ -94,6 +95,7 @@ class Loops:
     end: int
     hidden: tuple[Span, ...] = ()
     struck: bool = False
+    gone: int | None = None
 
 
 @dataclass(frozen=True)
