@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -52,7 +53,7 @@ def add_commands(commands: Any) -> None:
 
 
 def emulate(args: argparse.Namespace) -> int:
-    """Until Ctrl-C, --seconds, or the sound server's end (which is a failure)."""
+    """Until Ctrl-C or SIGTERM, --seconds, or the sound server's end (which is a failure)."""
     from devices.launchpad.drawing import draw
     from devices.launchpad.emulated import Aftertouch
     from devices.launchpad.emulator import Emulator, EmulatorError
@@ -65,6 +66,8 @@ def emulate(args: argparse.Namespace) -> int:
     except EmulatorError as error:
         print(error, file=sys.stderr)
         return FAILED
+    for each in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C is ignored where a shell sent us behind
+        signal.signal(each, signal.default_int_handler)
     end = None if args.seconds is None else time.monotonic() + args.seconds
     try:
         page = Page(pads, args.port)

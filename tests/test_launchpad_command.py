@@ -41,8 +41,9 @@ def server() -> Iterator[JackServer]:
 
 
 @pytest.mark.jack
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_is_played_at_the_address_it_prints_and_leaves_a_picture(
-    server: JackServer, tmp_path: Path
+    server: JackServer, tmp_path: Path, how: signal.Signals
 ) -> None:
     png = tmp_path / "pads.png"
     words = ("emulate", "--server", server.name, "--port", "0", "--png", str(png), "--json")
@@ -52,7 +53,7 @@ def test_it_is_played_at_the_address_it_prints_and_leaves_a_picture(
     with urllib.request.urlopen(address) as page:
         assert b"Launchpad Pro MK3" in page.read()
     server.wait_ports("Launchpad Pro MK3:LPProMK3 MIDI", "Launchpad Pro MK3 in:LPProMK3 MIDI")
-    running.send_signal(signal.SIGINT)
+    running.send_signal(how)
     told, errors = running.communicate(timeout=SECONDS)
     assert (running.returncode, errors) == (0, "")
     assert json.loads(told)["mode"] == "live"

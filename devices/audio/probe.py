@@ -19,7 +19,7 @@ from engine.patch import Patch
 from engine.venue import VenueError
 
 CLIENT = "segue-probe"
-TRIES = 5
+TRIES = 8  # a shared machine may lose a cycle every nine seconds; what is listened to lasts eight
 START_S = 2.0
 MARGIN_S = 3.0  # beyond its own length, until a run counts as lost
 

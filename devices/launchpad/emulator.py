@@ -113,8 +113,8 @@ class Emulator:
         self._out = self._in = None
 
     def close(self) -> bool:
-        """Unplug for good. False: libjack did not let go within CLOSE_S (twice in some hundred runs
-        jack_client_close never returned); such a process has to end by os._exit."""
+        """Unplug for good. False: libjack did not let go within CLOSE_S (jack_client_close has been
+        seen not to return); such a process has to end by os._exit."""
         self._stop.set()
         self._thread.join()
         if self.lost.is_set():
