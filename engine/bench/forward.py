@@ -5,7 +5,7 @@ really sound, and beside it in two phases:
 
   1. `seconds` long: a minimal native client (engine/native/witness.c) in segue's place: it hears
      the same four inputs, so whoever plays them makes both late. (Of 36 cycles that segue missed
-     on a loaded machine, the player had missed 22, which a client without ports could not know.)
+     on a loaded machine, the player had missed 26 too; a client without ports knew of 14.)
      A cycle that segue missed is excess unless the native client missed it or a neighbour
      (stats.miss_report). missed.source: those of the player.
   2. a fifth as long (4 to 60 s): scsynth under a comparable mix, switched off and on in turn.
