@@ -46,9 +46,8 @@ class SampledVoice:
         self._tuning = 0.0 if voice.drums else semitones(tuning_hz)
         self._font.channel_set_tuning(0, self._tuning)
         self._pedal = False
-        self._sustained: dict[
-            int, None
-        ] = {}  # keys that are up, and held by the pedal, oldest first
+        # Keys that are up and held by the pedal, the oldest first.
+        self._sustained: dict[int, None] = {}
         self._stereo = np.zeros(2 * MAX_FRAMES, np.float32)
         self._bytes = memoryview(self._stereo.view(np.uint8).data)
         self._source = pointer(self._stereo)

@@ -26,9 +26,11 @@ class Counted(ConductorProcess):
     def __init__(self, shared: Shared, stop: Stop) -> None:
         super().__init__(shared, stop)
         self.ticked = asyncio.Semaphore(0)
+        self.ticks = 0
 
     def tick(self) -> None:
         super().tick()
+        self.ticks += 1
         self.ticked.release()
 
 
@@ -58,6 +60,7 @@ def test_a_press_is_looked_at_at_once(
             stop.asked = True
             shared.push("presses", np.zeros(1, PRESS))
             await running
+        assert process.ticks in (4, 5)  # the first, one a press, and perhaps one to end
 
     try:
         asyncio.run(play())

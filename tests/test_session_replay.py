@@ -175,13 +175,19 @@ def test_what_the_recorder_lost_is_a_gap_of_the_check(tmp_path: Path) -> None:
     assert found.frames == 1280 + 128 * 4096 + 640 + 3 * 48_000 - lost
 
 
-def test_a_difference_long_after_a_loss_is_one(tmp_path: Path) -> None:
+def after_a_loss(tmp_path: Path) -> RecordedStage:
+    """Three seconds after the recorder has lost five blocks."""
     stage = RecordedStage(tmp_path)
     stage.play(noise(128 * 4096 + 640))
     for _ in range(3):
         stage.turn()
         stage.play(noise(48_000))
     stage.turn()
+    return stage
+
+
+def test_a_difference_long_after_a_loss_is_one(tmp_path: Path) -> None:
+    stage = after_a_loss(tmp_path)
     path = stage.take / "tracks" / "bus.main.au"
     data = bytearray(path.read_bytes())
     data[-8] ^= 1  # of the exponent
@@ -195,12 +201,7 @@ def test_what_stays_different_after_a_loss_is_a_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.replay_check.REMEMBERED_S", 1.5)
-    stage = RecordedStage(tmp_path)
-    stage.play(noise(128 * 4096 + 640))
-    for _ in range(3):
-        stage.turn()
-        stage.play(noise(48_000))
-    stage.turn()
+    stage = after_a_loss(tmp_path)
     path = stage.take / "tracks" / "bus.main.au"
     data = bytearray(path.read_bytes())
     wrong = np.frombuffer(bytes(data[-8 * 3 * 48_000 :]), ">f4") * np.float32(0.5)
