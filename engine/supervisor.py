@@ -20,24 +20,23 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 from engine.journal import keep_last_words
 from engine.notify import notify
 from engine.patch import Patch
-from engine.roster import Part, roster
+from engine.roster import roster
 from engine.shm import Shared
 from engine.shm_folder import folder_for, sweep
 from engine.shm_records import DRY_COVERING, DRY_MAY, AudioPhase, process_names
 from engine.soundfont import remember
+from engine.supervisor_child import BACKOFF_FIRST_S, Child, Life
 
 TICK_S = 0.01
 FORGIVE_S = 2.0
 STALLED_S = 0.25  # between two of our own looks: it was the machine
 STALL_S = 0.4  # the frame counter stands still: the sound server has gone or hangs
-BACKOFF_FIRST_S = 0.05
 BACKOFF_FACTOR = 1.5
 BACKOFF_MAX_S = 1.0
 PATIENCE_MAX = 4.0
@@ -53,23 +52,6 @@ TELL_S = 0.05  # for one that hangs to write where it does
 FINISHED = 5  # exit code of the demo's performers: the piece is over
 HOPELESS = 4  # exit code of a child that would fail again (a bad checkpoint): it said why
 log = logging.getLogger("segue.supervisor")
-
-
-class Life(Enum):
-    """A child's life."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    BACKOFF = "waiting to start again"
-    STOPPED = "stopped"
-
-
-LIFE_STEPS: dict[Life, frozenset[Life]] = {
-    Life.STARTING: frozenset({Life.RUNNING, Life.BACKOFF, Life.STOPPED}),
-    Life.RUNNING: frozenset({Life.BACKOFF, Life.STOPPED}),
-    Life.BACKOFF: frozenset({Life.STARTING, Life.STOPPED}),
-    Life.STOPPED: frozenset(),
-}
 
 
 class DryBypass(Protocol):
@@ -97,23 +79,6 @@ class DryBypass(Protocol):
     def close(self) -> None:
         """Leave the server."""
         ...
-
-
-@dataclass
-class Child:
-    part: Part
-    life: Life = Life.BACKOFF
-    process: subprocess.Popen | None = None
-    pidfd: int = -1
-    started: float = 0.0
-    retry_at: float = 0.0
-    backoff: float = BACKOFF_FIRST_S
-    restarts: int = -1
-    patience: float = 1.0  # times its load time: longer after each that it was killed in
-
-    def become(self, life: Life) -> None:
-        assert life in LIFE_STEPS[self.life], f"{self.part.name}: {self.life} to {life}"
-        self.life = life
 
 
 @dataclass

@@ -260,10 +260,13 @@ class Stage:
         os.kill(pid, signal.SIGKILL)
         return Killed(frame, mono_ns, pid)
 
-    def heard_from(self, process: str, since_ns: int) -> float | None:
-        """Seconds from since_ns to the first life sign seen of a process after it."""
-        beat = int(self.shared.heartbeats[self.shared.names.index(process)])
-        return (beat - since_ns) / 1e9 if beat > since_ns else None
+    def heard_from(self, process: str, since_ns: int) -> bool:
+        """Whether a process has given a life sign since. One that loads promises it for later."""
+        return int(self.shared.heartbeats[self.shared.names.index(process)]) > since_ns
+
+    def written(self, ring: str) -> int:
+        """How many records its producers have ever put into a ring."""
+        return int(self.shared.ring(ring).pointer.write)
 
     def loop_of(self, stem: dict[str, Any]) -> np.ndarray:
         """What a stem of the status sounds like: float32 (frames, 2), from the arena."""

@@ -15,7 +15,8 @@ from engine.patch import Output, Patch
 from engine.roster import Part
 from engine.shm import Shared
 from engine.shm_records import CLOCK, AudioPhase
-from engine.supervisor import Child, Supervisor
+from engine.supervisor import Supervisor
+from engine.supervisor_child import Child
 
 PATCH = Patch(outputs={"main": Output((1, 2))})
 DEADLINE_S = 20.0

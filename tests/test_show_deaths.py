@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,7 @@ def back(stage: Stage, process: str, killed: Killed, pid: Callable[[], int | Non
         lambda: pid() not in (None, killed.pid) and stage.heard_from(process, killed.mono_ns),
         f"{process} back",
     )
-    seconds = stage.heard_from(process, killed.mono_ns)
-    assert seconds is not None
+    seconds = (time.monotonic_ns() - killed.mono_ns) / 1e9
     log.info("%s: beats again at most %.2f s after its death", process, seconds)
 
 
@@ -146,9 +146,15 @@ def kill_all_but_audio(stage: Stage) -> dict[str, Killed]:
     """One after another, each when the one before is back at work."""
     killed: dict[str, Killed] = {}
 
-    def kill(process: str, module: str, *args: str, works: Callable[[int], bool]) -> None:
+    def kill(
+        process: str, module: str, *args: str, works: Callable[[int], bool], fills: str = ""
+    ) -> None:
+        """fills: a ring that nobody else writes; what stood in it is its predecessor's work."""
         k = killed[process] = stage.kill(module, *args)
         back(stage, process, k, lambda: stage.pid(module, *args))
+        if fills:
+            before = stage.written(fills)
+            soon(lambda: stage.written(fills) > before, f"{process} says something")
         soon(lambda: works(k.frame), f"{process} works again")
         log.info("%s: works again at most %.2f s after", process, (stage.frame() - k.frame) / RATE)
 
@@ -158,9 +164,21 @@ def kill_all_but_audio(stage: Stage) -> dict[str, Killed]:
         "engine.conductor_process",
         works=lambda f: bool(stage.events("conductor_back")) and bool(stage.stems("playing")),
     )
-    kill("player.answer", "engine.player_host", "answer", works=lambda f: answered(stage, f))
-    kill("player.mist", "engine.player_host", "mist", works=lambda f: stage.level(MIST) > AUDIBLE)
-    kill("listener", "engine.listener_host", works=lambda f: True)
+    kill(
+        "player.answer",
+        "engine.player_host",
+        "answer",
+        works=lambda f: answered(stage, f),
+        fills="answers.answer",
+    )
+    kill(
+        "player.mist",
+        "engine.player_host",
+        "mist",
+        works=lambda f: stage.level(MIST) > AUDIBLE,
+        fills="texture.mist",
+    )
+    kill("listener", "engine.listener_host", works=lambda f: True, fills="observations")
     soon(lambda: recorded(stage), "a recording")
     size = recorded(stage)
     kill("recorder", "engine.recorder", works=lambda f: recorded(stage) > size)

@@ -22,16 +22,13 @@ from engine.shm import Shared
 from engine.shm_records import DRY_MAY
 from engine.status import _processes
 from engine.supervisor import (
-    BACKOFF_FIRST_S,
     BACKOFF_MAX_S,
     FINISHED,
     HEALTHY_S,
     HOPELESS,
-    LIFE_STEPS,
     PATIENCE_MAX,
-    Child,
-    Life,
 )
+from engine.supervisor_child import BACKOFF_FIRST_S, LIFE_STEPS, Child, Life
 
 
 @pytest.fixture
