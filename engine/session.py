@@ -141,7 +141,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     rows = []
     for line in path.read_text(errors="replace").split("\n"):
         try:
-            row = json.loads(line)
+            row = _decoded(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
@@ -180,6 +180,14 @@ WANTED: dict[str, dict[str, type]] = {
 }
 
 
+def _decoded(text: str) -> Any:
+    """JSON without halves of characters (`"\\ud83c"`), which no file's name and no stream takes.
+    Raises ValueError and RecursionError."""
+    value = json.loads(text)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
 def _facts(path: Path) -> list[dict[str, Any]]:
     wanted = WANTED[path.name].items()
     rows = [r for r in read_lines(path) if all(isinstance(r.get(k), t) for k, t in wanted)]
@@ -190,7 +198,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > TEXT_MAX:
             raise SessionError(f"{path}: too large")
-        facts = json.loads(path.read_text())
+        facts = _decoded(path.read_text())
     except OSError as error:
         raise SessionError(f"{path}: {error.strerror or error}; the session is not whole") from None
     except (ValueError, RecursionError) as error:
@@ -301,10 +309,10 @@ def _life(records: np.ndarray, at: int, who: str, problems: list[str]) -> Life |
     states = int(np.argmax(kinds[heads:] != AdmittedKind.STATE)) if heads < len(kinds) else 0
     state = _joined(records[heads : heads + states])
     try:
-        facts = json.loads(data)
+        facts = _decoded(data.decode())
         if not isinstance(facts, dict) or len(state) not in (0, STATE.itemsize):
             raise ValueError("its head is cut off")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         problems.append(f"{who}: {error}")
         return None
     snapshot = np.frombuffer(state, STATE).copy() if state else None

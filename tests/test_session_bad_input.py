@@ -152,6 +152,15 @@ def test_file_with_rubbish_in_it_is_replayed_or_refused(
     assert judged(take)
 
 
+def test_half_a_character_in_a_name_is_refused(take: Path) -> None:
+    path = take / "patch.json"
+    text = path.read_text()
+    assert "\\udfba" in text  # JSON has the emoji as a pair
+    path.write_text(text.replace("\\ud83c\\udfba", "\\udfba"))
+    with pytest.raises(SessionError, match=r"patch\.json: cut off or broken"):
+        read_session(take)
+
+
 @pytest.mark.parametrize("key", ["format", "layout"])
 def test_other_version_is_named(take: Path, key: str) -> None:
     path = take / "session.json"
