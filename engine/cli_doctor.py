@@ -68,6 +68,7 @@ def report() -> list[Check]:
         check_realtime,
         check_memlock,
         check_governor,
+        check_wakeful,
     ]
     return [check() for check in checks] + check_devices()
 
@@ -208,6 +209,19 @@ def check_governor(cpus: Path = Path("/sys/devices/system/cpu")) -> Check:
         advice = "sudo cpupower frequency-set -g performance, for the time of the performance"
         return Check("CPU governor", Status.WARN, found, advice)
     return Check("CPU governor", Status.OK, found)
+
+
+def check_wakeful(device: Path = Path("/dev/cpu_dma_latency")) -> Check:
+    """Whether the audio process may keep cores from deep sleep (devices/audio/realtime.py)."""
+    if not device.exists():
+        return Check("CPU sleep", Status.OK, "this system lets nobody say how deep")
+    if os.access(device, os.W_OK):
+        return Check("CPU sleep", Status.OK, "kept shallow while segue plays")
+    advice = (
+        'KERNEL=="cpu_dma_latency", GROUP="audio", MODE="0660" in '
+        "/etc/udev/rules.d/99-segue.rules, then restart the machine"
+    )
+    return Check("CPU sleep", Status.WARN, f"may not be kept shallow ({device})", advice)
 
 
 def check_rig(path: Path, here: Here) -> Check:

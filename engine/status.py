@@ -71,7 +71,7 @@ def _audio(shared: Shared) -> dict[str, Any]:
     path = shared.file("audio.json")
     if path.exists():
         device = json.loads(path.read_text())
-        keys = ("name", "host", "missing", "realtime", "memory_locked")
+        keys = ("name", "host", "missing", "realtime", "memory_locked", "cores_awake")
         facts.update({k: device[k] for k in keys})
     return facts
 

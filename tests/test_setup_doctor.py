@@ -84,6 +84,19 @@ def test_governor(tmp_path: Path) -> None:
     assert (check.status, check.found) == (Status.WARN, "performance, powersave")
 
 
+def test_who_may_not_keep_cores_awake_is_told_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path / "cpu_dma_latency"
+    assert doctor.check_wakeful(device).status is Status.OK
+    device.touch()
+    assert doctor.check_wakeful(device).status is Status.OK
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    check = doctor.check_wakeful(device)
+    assert check.status is Status.WARN
+    assert "udev" in check.advice
+
+
 def test_a_rig_that_is_wrong_or_not_here_is_told(tmp_path: Path) -> None:
     here = Here([("JACK: box", 2, 4)], ["Nord Stage MIDI 1"])
     path = tmp_path / "rig.yaml"

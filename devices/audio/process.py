@@ -114,6 +114,7 @@ class AudioProcess:
         for memory in shared.memories():
             realtime.fault_in(memory)
         locked = realtime.lock_memory()
+        awake = realtime.keep_awake()
         callback = Callback(shared, engine, jack)
         realtime.quiet_python()
         self._collected = _collections()
@@ -133,6 +134,7 @@ class AudioProcess:
             rate=rate,
             realtime=raised,
             memory_locked=locked,
+            cores_awake=awake,
             resumed=resumed is not None,
         )
         code = self._watch(callback)

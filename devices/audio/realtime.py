@@ -9,6 +9,7 @@ import ctypes
 import gc
 import mmap
 import os
+import struct
 import sys
 from pathlib import Path
 
@@ -16,6 +17,9 @@ SWITCH_INTERVAL_S = 1e-4
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
 HELPER_PRIORITY = 1  # below the callback's, which the sound server sets
 PR_SET_PDEATHSIG = 1
+CPU_LATENCY = Path("/dev/cpu_dma_latency")  # Documentation/power/pm_qos_interface.rst
+IDLE_DRIVER = Path("/sys/devices/system/cpu/cpuidle/current_driver")
+WAKE_US = 20  # a hundredth of a block; the deepest sleep of a core takes 100 to 400 to leave
 MADV_POPULATE_WRITE = 23  # Linux 5.14; the mmap module does not name it
 
 
@@ -41,6 +45,26 @@ def fault_in(memory: mmap.mmap) -> None:
     except OSError:
         for page in range(0, len(memory), mmap.PAGESIZE):
             memory[page]
+
+
+def keep_awake(device: Path = CPU_LATENCY, driver: Path = IDLE_DRIVER) -> bool:
+    """No core sleeps so deep that it wakes later than WAKE_US, as long as this process lives. A
+    guest of a hypervisor (haltpoll) does not sleep at all: it would give its core to others, and
+    find its caches cold. False: refused (rights), or the kernel has no such thing."""
+    try:
+        guest = driver.read_text().strip() == "haltpoll"
+    except OSError:
+        guest = False
+    try:
+        request = os.open(device, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(request, struct.pack("i", 0 if guest else WAKE_US))  # holds while it is open
+    except OSError:
+        os.close(request)
+        return False
+    return True
 
 
 def raise_helpers() -> bool:
