@@ -21,6 +21,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from devices.audio.realtime import CPU_LATENCY
 from engine.patch_load import MODELS, known_models
 from engine.plugin_proof import Proof, proved_plugins
 from engine.rig_doctor import Here, rig_problems
@@ -212,7 +213,7 @@ def check_governor(cpus: Path = Path("/sys/devices/system/cpu")) -> Check:
     return Check("CPU governor", Status.OK, found)
 
 
-def check_wakeful(device: Path = Path("/dev/cpu_dma_latency")) -> Check:
+def check_wakeful(device: Path = CPU_LATENCY) -> Check:
     """Whether the audio process may keep cores from deep sleep (devices/audio/realtime.py)."""
     if not device.exists():
         return Check("CPU sleep", Status.OK, "this system lets nobody say how deep")

@@ -20,6 +20,7 @@ LOOK_S = 0.02
 PR_SET_PDEATHSIG = 1
 FIRST_PRIORITY = 1  # of SCHED_FIFO: below what the sound server gives its clients
 FIRST_CAP_S, FIRST_END_S = 0.2, 1.0
+LEAVE_S = 3.0  # at most, for notes to end, pads to be given back and ports to close
 
 log = logging.getLogger("segue.process")
 
@@ -73,6 +74,13 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def leave_soon() -> None:
+    """This process has LEAVE_S from now on. libjack waits for ever where a server dies while a
+    client leaves it, and there may be no supervisor left to kill us. By SIGALRM's default action,
+    for no Python runs any more then."""
+    signal.setitimer(signal.ITIMER_REAL, LEAVE_S)
 
 
 def die_with_parent(by: signal.Signals) -> None:

@@ -7,7 +7,6 @@ moment: it keeps nothing. MAKERs named are loaded before it says hello.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import logging
@@ -23,6 +22,7 @@ from typing import Any
 
 from engine.adapter import AdapterError, StemMaker
 from engine.pool_wire import Frame, FrameReader, notes_to_json, pack, request_from_json
+from engine.process import die_with_parent
 from engine.stem import FILES_MAKER, Stem, StemNote
 
 # The batch models a job may name, and where each one's ADAPTER is found.
@@ -32,14 +32,13 @@ NICE = 10
 OOM_SCORE_ADJ = 500
 MAKERS_KEPT = 8
 PROGRESS_STEP = 0.05
-PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger("worker")
 
 
 def give_way(parent: int) -> None:
     """Die with the parent, yield the processor and memory to everything else."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with_parent(signal.SIGKILL)
     if os.getppid() != parent:  # it died before prctl
         os._exit(1)
     os.nice(NICE)

@@ -14,9 +14,10 @@ from engine.shm import Shared
 LEAVING_HANGS = """
 import os, signal, sys, threading
 from pathlib import Path
+import engine.process
 from devices.midi import process
 
-process.LEAVE_S = 0.2
+engine.process.LEAVE_S = 0.2
 hangs = threading.Lock()
 hangs.acquire()
 process.MidiProcess.close = lambda self: hangs.acquire()

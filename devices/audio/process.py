@@ -27,7 +27,7 @@ from devices.audio.jack_clock import JackClock, server_answers
 from devices.quiet import quiet
 from engine.channel_map import ChannelMap
 from engine.performance import LivePerformance
-from engine.process import tell_where_on_request
+from engine.process import die_with_parent, tell_where_on_request
 from engine.shm import Shared
 from engine.shm_records import (
     CLIENT_FILE,
@@ -93,7 +93,7 @@ class AudioProcess:
     def run(self) -> int:
         signal.signal(signal.SIGTERM, self.stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        realtime.die_with_parent(signal.SIGTERM)
+        die_with_parent(signal.SIGTERM)
         opened = self._wait_for_device()
         if opened is None:
             return 0

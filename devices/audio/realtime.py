@@ -16,7 +16,6 @@ from pathlib import Path
 SWITCH_INTERVAL_S = 1e-4
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
 HELPER_PRIORITY = 1  # below the callback's, which the sound server sets
-PR_SET_PDEATHSIG = 1
 CPU_LATENCY = Path("/dev/cpu_dma_latency")  # Documentation/power/pm_qos_interface.rst
 IDLE_DRIVER = Path("/sys/devices/system/cpu/cpuidle/current_driver")
 WAKE_US = 20  # a hundredth of a block; the deepest sleep of a core takes 100 to 400 to leave
@@ -80,8 +79,3 @@ def raise_helpers() -> bool:
         except PermissionError:
             granted = False
     return granted
-
-
-def die_with_parent(signal_number: int) -> None:
-    """Have the kernel send us a signal when the supervisor ends."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)

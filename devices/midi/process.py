@@ -46,13 +46,12 @@ from devices.midi.touches import LOST, Touches
 from engine.layout import SafeKind
 from engine.patch import Patch
 from engine.patch_now import patch_now
-from engine.process import come_first, die_with_parent, tell_where_on_request
+from engine.process import come_first, die_with_parent, leave_soon, tell_where_on_request
 from engine.shm import Shared
 from engine.surface import PressKind
 
 POLL_S = 0.001
 PAUSE_MAX_S = 0.02
-LEAVE_S = 3.0  # at most, for notes to end, pads to be given back and ports to close
 STRANDED = 3
 ALL_PORTS, CONTROLS_CHANGED = 0xFFFF, 0xFFFE
 MASTER_TOLD_NS = 100_000_000  # the audio process has told by then what a fader set
@@ -378,9 +377,7 @@ def run(folder: Path) -> int:
             spent = (time.monotonic_ns() - begun) / 1e9
             shared.wait("midi", min(max(POLL_S, spent), PAUSE_MAX_S))
     finally:
-        # libjack waits for ever where a server dies while a client leaves it, and there may be no
-        # supervisor left to kill us. By SIGALRM's default action, for no Python runs any more.
-        signal.setitimer(signal.ITIMER_REAL, LEAVE_S)
+        leave_soon()
         process.close()
     return 0
 
